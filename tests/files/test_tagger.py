@@ -129,6 +129,16 @@ def test_scores_are_scikit_learn_s() -> None:
     assert np.isnan(tag_scores(np.zeros((2, 1), bool), np.zeros((2, 1), bool)).f1).all()
 
 
+def test_tags_of_a_score_are_sets_of_each_record() -> None:
+    frame, _ = files(60)
+    model = FileTagger(**SMALL | {"epochs": 5}).fit(frame, [("a",), ()] * 30)
+    assert model.score(frame, list(model.predict(frame))) == 1
+    with pytest.raises(InputError, match=r"y\[0\] is 'a'"):
+        model.score(frame, ["a", ""] * 30)
+    with pytest.raises(InputError, match="y has 1 elements; expected 60"):
+        model.score(frame, [("a",)])
+
+
 def test_confidence_of_a_set() -> None:
     chance = np.array([[0.9, 0.6, 0.1], [0.2, 0.3, 0.1]], np.float32)
     np.testing.assert_allclose(certainty(chance, (0.5, 0.5, 0.5)), [0.6, 0.7])
@@ -143,7 +153,7 @@ def test_few_records_and_one_tag() -> None:
 
 BAD: list[tuple[Any, Any, str]] = [
     ([{"a,b"}, set()], ",", "y holds the tag 'a,b', in which ',' separates tags; expected another"),
-    ([{"a"}, "b"], ",", "y has 2 elements; expected 2, a set of tags for each record"),
+    ([{"a"}, "b"], ",", r"y\[1\] is 'b'; expected a set of tags for each record"),
     ([{"a"}], ",", "y has 1 elements; expected 2"),
     ([{"a"}, {7}], ",", "y holds the tag 7; expected text"),
     ([{"a"}, {""}], ",", "y holds the tag ''; expected text"),

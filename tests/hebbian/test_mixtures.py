@@ -21,6 +21,7 @@ from plastorch.hebbian.mixtures import (
     learn_causes,
     untrained,
 )
+from plastorch.hebbian.streams import WorldStream
 
 WORLDS = [(3, 8, 12.0), (5, 10, 5.0), (8, 20, 12.0)]
 
@@ -96,6 +97,7 @@ def test_samples_come_from_their_seed() -> None:
     (x, cause), (again, same), (other, _) = (causes.sample(50, seed) for seed in (1, 1, 2))
     assert torch.equal(x, again) and torch.equal(cause, same)
     assert not torch.equal(x, other)
+    assert not torch.equal(x, causes.sample(50, 1, WorldStream.TEST)[0])
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,10 @@ class Mistaken(HiddenCauses):
 
     truth: HiddenCauses
 
-    def sample(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
-        return self.truth.sample(count, seed)
+    def sample(
+        self, count: int, seed: int, use: WorldStream = WorldStream.INPUTS
+    ) -> tuple[Tensor, Tensor]:
+        return self.truth.sample(count, seed, use)
 
 
 def rms(causes: HiddenCauses) -> float:
@@ -139,7 +143,7 @@ def test_the_rule_rests_at_the_optimum_and_nowhere_near_it(
 def test_equilibrium_scores_are_the_mean_update_in_standard_errors() -> None:
     """Every input's update written out, as the closed form of its variance avoids."""
     causes = HiddenCauses.draw(3, 5, 6.0, seed=1)
-    x, _ = causes.sample(300, seed=7)
+    x, _ = causes.sample(300, 7, WorldStream.EQUILIBRIUM)
     posterior, prior, updates = causes.posterior(x), causes.log_prior.exp(), []
     for row, y in zip(x, posterior, strict=True):
         weights = [y[k] * (row - (w @ row) * w) for k, w in enumerate(causes.means)]
@@ -169,7 +173,7 @@ def test_the_truth_compares_as_perfect() -> None:
     assert found.alignment.tolist() == pytest.approx([1] * 5)
     assert found.prior_error.abs().max() < 1e-12
     torch.testing.assert_close(found.prior, causes.log_prior.exp())
-    x, cause = causes.sample(20_000, seed=1)
+    x, cause = causes.sample(20_000, 1, WorldStream.TEST)
     bayes = -np.log(causes.posterior(x).numpy()[np.arange(len(x)), cause])
     assert found.cross_entropy == pytest.approx(bayes.mean(), rel=1e-9)
     assert found.entropy == pytest.approx(bayes.mean(), rel=1e-9)
@@ -183,7 +187,7 @@ def test_a_wrong_layer_is_as_wrong_as_its_densities_say() -> None:
     with torch.no_grad():
         layer.weight.copy_(rotated(causes.means, 0.3))
         layer.bias.add_(torch.tensor([0.1, -0.1, 0.05, 0.0]))
-    x, cause = causes.sample(3000, seed=5)
+    x, cause = causes.sample(3000, 5, WorldStream.TEST)
     shift = (causes.log_prior + 7 * torch.tensor([0.1, -0.1, 0.05, 0.0])).log_softmax(dim=0)
     model = naive_joint(HiddenCauses(rotated(causes.means, 0.3), shift, 7.0), x)
     truth = naive_joint(causes, x)

@@ -155,12 +155,13 @@ def _update(options: Fit, old: Path, frame: "pl.DataFrame", labels: NDArray[Any]
     model = FileClassifier.load(old)
     known, new = model.classes_, np.unique(labels)
     held = held_out(codes_of(labels, new), options.seed)
-    before = model.kept_score(known)
+    before, kept = model.kept_score(known), model.kept_
     model.set_params(epochs=options.epochs)
     with learning(options.epochs or LEAST_EPOCHS) as tell:
         model.update(frame.filter(~held), labels[~held], tell=tell)
     model.save(options.out)
-    after = model.kept_score(known)
+    places = np.searchsorted(model.classes_, known)
+    after = model.kept_score(known, kept._replace(codes=places[kept.codes]))
     if np.isnan(before):
         print("the model keeps no records that it never learned from: no score of old classes")
     else:

@@ -4,13 +4,12 @@ The equations are those of :mod:`plastorch.efference.views` and :mod:`plastorch.
 A view stays in the processor's cache through all its transforms.
 """
 
-from functools import partial
 from math import ceil, exp, floor
 from typing import Any
 
 import numpy as np
 
-from plastorch.engine.numba_options import NoOverlap, kernel
+from plastorch.engine.numba_options import vector_kernel
 
 # Fields of actions, in their order.
 TOP, LEFT, HEIGHT, WIDTH, FLIP, BRIGHTNESS = range(6)
@@ -20,12 +19,7 @@ _RED, _GREEN, _BLUE = np.float32(0.2989), np.float32(0.587), np.float32(0.114)
 _SIXTH, _THIRD, _TWO_THIRDS = np.float32(1 / 6), np.float32(1 / 3), np.float32(2 / 3)
 _TINY = np.float32(1e-12)
 
-compiled: Any = partial(
-    kernel,
-    fastmath={"reassoc", "contract", "nsz"},
-    pipeline_class=NoOverlap,
-)
-inlined: Any = compiled(inline="always")
+inlined: Any = vector_kernel(inline="always")
 
 
 @inlined
@@ -188,7 +182,7 @@ def _blur(out, i, sigma, taps, room):  # type: ignore[no-untyped-def]
                     out[i, c, y, x] += share * (wide[above, x] + wide[below, x])
 
 
-@compiled
+@vector_kernel
 def make_views(images, scale, actions, out, begin, end):  # type: ignore[no-untyped-def]
     """Writes views ``begin`` to ``end`` of images [B, 3, H, W], times ``scale``, [B, 3, S, S].
 

@@ -164,7 +164,7 @@ class Loop:
     def _say(self, console: Console, phase: Phase, begun: tuple[int, float], live: str) -> None:
         """Prints now and then how far a phase is, which went on from a position at a time."""
         now, (first, start) = time.monotonic(), begun
-        if now - self._said < self.line_s:
+        if now - self._said < self.line_s or phase.position <= first:  # some begin again
             return
         self._said = now
         left = (now - start) / (phase.position - first) * (phase.total - phase.position)

@@ -36,6 +36,14 @@ class NoOverlap(Compiler):
         return super().define_pipelines()  # type: ignore[no-untyped-call]
 
 
+vector_kernel: Any = partial(
+    kernel, pipeline_class=NoOverlap, fastmath={"reassoc", "contract", "nsz"}
+)
+"""Compiles a function whose arguments don't overlap, and whose sums may be taken in any order."""
+ordered_kernel: Any = partial(kernel, pipeline_class=NoOverlap, fastmath={"contract", "nsz"})
+"""Compiles a function whose arguments don't overlap, and whose sums keep their order."""
+
+
 def check_arrays(**arrays: tuple[Any, ...]) -> None:
     """Raises InputError naming the first wrong array of a kernel, whose code checks no index.
 

@@ -25,7 +25,7 @@ class Experiment:
 
     Args:
         name: name of the experiment and of its entry point, which the user types.
-        paper: name that the user types; also the name of the entry point.
+        paper: authors, year and title of what the experiment is about.
         data: name of the data set, or None for an experiment that makes its own.
         expected: figure to expect, in words.
         cost: rough time on two cores, in words.

@@ -67,15 +67,17 @@ def run_here(sweep: Sweep, numbers: Iterable[int]) -> Generator[Ended, None, Non
     """
     free = places(sweep.cpus, sweep.settings[0].get("device", "auto"))
     running: list[subprocess.Popen[str]] = []
-    closed = threading.Event()
+    closed, opening = False, threading.Lock()
 
     def run(number: int) -> Ended:
         place = free.pop()
         for _ in range(RETRIES + 1):
-            if closed.is_set():
-                break
-            with _started(sweep.path, number, place) as process:
+            with opening:  # no process begins that closing wouldn't end
+                if closed:
+                    break
+                process = _started(sweep.path, number, place)
                 running.append(process)
+            with process:
                 assert process.stdout is not None
                 told = process.stdout.read()
             if process.returncode == 0:
@@ -89,7 +91,8 @@ def run_here(sweep: Sweep, numbers: Iterable[int]) -> Generator[Ended, None, Non
         for done in as_completed([pool.submit(run, number) for number in numbers]):
             yield done.result()
     finally:
-        closed.set()
+        with opening:
+            closed = True
         pool.shutdown(wait=False, cancel_futures=True)
         for process in running:
             assert process.stdin is not None

@@ -135,7 +135,7 @@ def _tag(file: int, words: tuple[str, ...], dry: bool) -> str:
             raise
         present = b""
     known = [part.strip() for part in present.split(b",")]
-    new = [tag for tag in (word.encode() for word in words) if tag not in known]
+    new = [tag for tag in (word.strip().encode() for word in words) if tag not in known]
     if not new:
         return "tagged before" if words else "without tags"
     if not dry:

@@ -28,6 +28,7 @@ from plastorch.files.tags import (
     described_tags,
     given_tags,
     probable_tags,
+    rows_of_tags,
 )
 from plastorch.files.trained import TrainedClassifier
 from plastorch.spiking.patterns.training import answer
@@ -225,8 +226,12 @@ class FileTagger(Learner):
             y: tags of each record [N]; of those that the model doesn't know, none is right.
             sample_weight: always None.
         """
+        wanted = [set(row) for row in rows_of_tags(y)]
         found = [set(row) for row in self.predict(X)]
-        wanted = [set(row) for row in y]
+        if len(wanted) != len(found):
+            raise InputError(
+                f"y has {len(wanted)} elements; expected {len(found)}, a set of tags for each"
+            )
         right = sum(len(one & two) for one, two in zip(found, wanted, strict=True))
         return 2 * right / max(1, sum(map(len, found)) + sum(map(len, wanted)))
 

@@ -78,15 +78,24 @@ def split_tags(text: str | None, separator: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
+def rows_of_tags(y: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Returns the tags of each record; raises InputError if one's are text, letter by letter."""
+    rows = list(y)
+    for place, row in enumerate(rows):
+        if isinstance(row, str):
+            raise InputError(f"y[{place}] is {row!r}; expected a set of tags for each record")
+    return [tuple(row) for row in rows]
+
+
 def as_tags(y: Iterable[Any], count: int, separator: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Returns the sorted tags [T], and whether each record has each [B, T]; raises InputError if a
     tag is no text or holds the separator, or there are no tags."""
-    rows = [tuple(row) if not isinstance(row, str) else None for row in y]
-    if len(rows) != count or None in rows:
+    rows = rows_of_tags(y)
+    if len(rows) != count:
         raise InputError(
             f"y has {len(rows)} elements; expected {count}, a set of tags for each record"
         )
-    every = sorted({tag for row in rows for tag in row or ()}, key=str)
+    every = sorted({tag for row in rows for tag in row}, key=str)
     for tag in every:
         if not isinstance(tag, str) or not tag:
             raise InputError(f"y holds the tag {tag!r}; expected text")
@@ -100,7 +109,7 @@ def as_tags(y: Iterable[Any], count: int, separator: str) -> tuple[NDArray[Any],
     places = {tag: place for place, tag in enumerate(every)}
     present = np.zeros((count, len(every)), bool)
     for number, row in enumerate(rows):
-        present[number, [places[tag] for tag in row or ()]] = True
+        present[number, [places[tag] for tag in row]] = True
     return np.array(every), present
 
 

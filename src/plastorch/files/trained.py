@@ -60,18 +60,19 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     _outputs = 1
     """Number of output neurons per class."""
 
-    def kept_score(self, classes: ArrayLike) -> float:
+    def kept_score(self, classes: ArrayLike, kept: Kept | None = None) -> float:
         """Returns the share of right answers to kept records that were never learned from.
 
         Args:
             classes: classes of the records that count.
+            kept: records, with numbers of this model's classes; what it keeps if None.
 
         Returns:
             Share, 0 to 1; NaN if there is no such record.
         """
         check_is_fitted(self)
-        counted = np.isin(self.classes_[self.kept_.codes], np.asarray(classes)) & self.kept_.held
-        held = self.kept_.take(counted)
+        kept = self.kept_ if kept is None else kept
+        held = kept.take(np.isin(self.classes_[kept.codes], np.asarray(classes)) & kept.held)
         if not len(held.codes):
             return float("nan")
         found = decide(answer(self.network_, torch.from_numpy(held.bins))).numpy()

@@ -43,6 +43,7 @@ class SoftHebbLayer(PlasticLayer):
         if not 0 <= rate_power < math.inf:
             raise InputError(f"rate_power is {rate_power}; expected a finite number from 0")
         check_one_of(get_args(Competition), competition=competition)
+        check_one_of(get_args(Distribution), initial_distribution=initial_distribution)
         self.competition: Competition = competition
         self.inverse_temperature = inverse_temperature
         self.initial_radius = initial_radius

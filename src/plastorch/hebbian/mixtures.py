@@ -47,12 +47,14 @@ class HiddenCauses:
         prior = torch.from_numpy(random.dirichlet(np.full(causes, 5.0)))
         return cls(F.normalize(means, dim=1), prior.log(), concentration)
 
-    def sample(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    def sample(
+        self, count: int, seed: int, use: WorldStream = WorldStream.INPUTS
+    ) -> tuple[Tensor, Tensor]:
         """Draws inputs x [count, n] of unit length; returns them and their causes [count]."""
         from scipy.stats import vonmises_fisher
 
         check_positive(count=count)
-        random = np.random.default_rng([seed, WorldStream.INPUTS])
+        random = np.random.default_rng([seed, use])
         prior = self.log_prior.exp().numpy()
         cause = random.choice(len(prior), count, p=prior / prior.sum())
         x = np.empty((count, self.means.shape[1]))
@@ -157,7 +159,7 @@ def equilibrium_scores(causes: HiddenCauses, samples: int = 50_000, seed: int = 
     each of the scores [K, n + 1] is about normally distributed with standard deviation 1.
     """
     check_positive(samples=samples)
-    x, _ = causes.sample(samples, seed)
+    x, _ = causes.sample(samples, seed, WorldStream.EQUILIBRIUM)
     y, w = causes.posterior(x), causes.means
     u = x @ w.T
     mean = hebbian_update(x, u, y, w) / samples
@@ -186,7 +188,7 @@ def compare(
             f"{tuple(causes.means.shape)} and a bias"
         )
     check_positive(samples=samples)
-    x, cause = causes.sample(samples, seed)
+    x, cause = causes.sample(samples, seed, WorldStream.TEST)
     direction = F.normalize(layer.weight.double(), dim=1)
     _, neuron = linear_sum_assignment(-(causes.means @ direction.T).numpy())
     direction = direction[neuron]

@@ -1,13 +1,14 @@
 """Readouts of frozen features: a linear layer trained with dropout, or labels given to neurons."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.engine.distributed import check_parts, part, sum_over_workers
-from plastorch.engine.errors import InputError, check_finite, check_positive
+from plastorch.engine.errors import InputError, check_finite, check_one_of, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.hebbian.features import FeatureSource
@@ -55,6 +56,7 @@ class ReadoutTraining(Phase):
         deviation: Tensor | None = None,
         renew: Callable[[int], None] | None = None,
     ) -> None:
+        check_one_of(get_args(ReadoutSchedule), schedule=schedule)
         check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
         check_parts(batch_size=batch_size)
         check_labels(labels, readout.out_features)
@@ -93,10 +95,12 @@ class ReadoutTraining(Phase):
         self.optimizer.param_groups[0]["lr"] = rate
         totals = torch.zeros(2, dtype=torch.float64, device=self.labels.device)
         self._read_standardized()
-        for rows in torch.split(order, self.batch_size):
-            features = self._seen(self.source(rows, random), len(rows), random)
-            totals += self._update(features, self.labels[part(rows)], len(rows))
-        self._read_as_they_are()
+        try:
+            for rows in torch.split(order, self.batch_size):
+                features = self._seen(self.source(rows, random), len(rows), random)
+                totals += self._update(features, self.labels[part(rows)], len(rows))
+        finally:
+            self._read_as_they_are()
         self.position += 1
         loss, correct = (sum_over_workers(totals) / len(order)).tolist()
         test_accuracy = accuracy(predict(self.readout, self.test_features), self.test_labels)

@@ -1,6 +1,6 @@
 """Narrow features made ready for the readout in one pass, for CPUs."""
 
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -8,18 +8,12 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.numba_options import NoOverlap, kernel
+from plastorch.engine.numba_options import ordered_kernel
 from plastorch.engine.threads import in_threads
 
 WORK_PER_THREAD = 200_000
 """Number of features that a thread should have to do at least."""
 _ZERO = np.float32(0)
-
-compiled: Any = partial(
-    kernel,
-    fastmath={"contract", "nsz"},
-    pipeline_class=NoOverlap,
-)
 
 
 def standardize_and_drop(
@@ -79,7 +73,7 @@ def _values(dtype: torch.dtype) -> Any:
     return torch.from_numpy(codes.view(np.uint8)).view(dtype).float().numpy()
 
 
-@compiled
+@ordered_kernel
 def _fill_rows(begin, end, codes, values, octets, bits, dropped, mean, scale, out):  # type: ignore[no-untyped-def]
     features, width = codes.shape[1], octets.shape[1]
     for row in range(begin, end):
@@ -97,7 +91,7 @@ def _fill_rows(begin, end, codes, values, octets, bits, dropped, mean, scale, ou
             )
 
 
-@compiled
+@ordered_kernel
 def _fill(codes, values, octets, numbers, mean, scale, out):  # type: ignore[no-untyped-def]
     """Fills features whose random numbers lie at the same bits; a loop that is vectorized."""
     shift, ones, dropped = numbers

@@ -63,3 +63,5 @@ class WorldStream(IntEnum):
 
     CAUSES = 0
     INPUTS = 1
+    TEST = 2
+    EQUILIBRIUM = 3

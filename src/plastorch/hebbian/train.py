@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from plastorch.engine.batchnorm import synchronize
 from plastorch.engine.distributed import check_parts, mean_over_workers, part
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.hebbian.convolution import SoftHebbConv2d
@@ -72,6 +72,7 @@ class HebbianTraining(Phase):
         augment: Augment | None = None,
         log_every: int = 50,
     ) -> None:
+        check_one_of(get_args(Mode), mode=mode)
         check_positive(images=len(images), batch_size=batch_size, epochs=epochs)
         check_parts(batch_size=batch_size)
         synchronize(net)

@@ -1,10 +1,12 @@
 """Training of the wide layer beside a network's blocks."""
 
+from typing import get_args
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.hebbian.networks import SoftHebbNet
@@ -58,6 +60,7 @@ class WideTraining(Phase):
     ) -> None:
         if net.wide is None:
             raise InputError("net has no wide layer; expected one, see NetworkSpec")
+        check_one_of(get_args(Rule), rule=rule)
         check_positive(images=len(images))
         self.net, self.layer, self.images = net, net.wide, images
         self.rule, self.seed = rule, seed

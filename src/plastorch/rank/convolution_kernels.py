@@ -3,16 +3,12 @@
 Features of all layers are one array [B, T, L, F].
 """
 
-from functools import partial
-from typing import Any
-
 import numba
 import numpy as np
 
-from plastorch.engine.numba_options import NoOverlap, kernel
+from plastorch.engine.numba_options import vector_kernel
 
 # Rows are indexed in place: a function of a row would take longer to call than to run.
-_compiled: Any = partial(kernel, pipeline_class=NoOverlap, fastmath={"reassoc", "contract", "nsz"})
 
 
 @numba.njit(inline="always")
@@ -29,7 +25,7 @@ def _random(number, key):  # type: ignore[no-untyped-def]
     return np.uint32(bits ^ (bits >> np.uint32(16)))
 
 
-@_compiled
+@vector_kernel
 def rectify(  # type: ignore[no-untyped-def]
     sums, gain, shift, eps, key, limit, layer, begin, end, out
 ):
@@ -68,7 +64,7 @@ def rectify(  # type: ignore[no-untyped-def]
                     out[b, t, layer, f] = out[b, t, layer, f] * rest if kept else zero
 
 
-@_compiled
+@vector_kernel
 def rectify_backward(  # type: ignore[no-untyped-def]
     sums, gain, shift, eps, key, limit, layer, begin, end, gradient, of_sums, of_gain, of_shift
 ):
@@ -121,7 +117,7 @@ def rectify_backward(  # type: ignore[no-untyped-def]
                     of_sums[b, t, f] = of_sums[b, t, f] if sums[b, t, f] > zero else zero
 
 
-@_compiled
+@vector_kernel
 def pool(values, steps, begin, end, total, most, pooled):  # type: ignore[no-untyped-def]
     """Fills mean and maximum of some series' values [B, T, F] over all steps so far, [T, B, 2, F].
 
@@ -140,7 +136,7 @@ def pool(values, steps, begin, end, total, most, pooled):  # type: ignore[no-unt
                 pooled[t, b, 1, f] = most[b, f]
 
 
-@_compiled
+@vector_kernel
 def pool_backward(  # type: ignore[no-untyped-def]
     values, gradient, steps, pooled, begin, end, of_total, of_most, of_values
 ):

@@ -22,7 +22,7 @@ from plastorch.rank.estimator_file import Saved, read, write
 from plastorch.rank.fitting import AT_ONCE, Fitting, HeldOut, class_weights, train
 from plastorch.rank.model import Answer, Listener
 from plastorch.rank.objectives import Objective
-from plastorch.rank.series import Missing, Series, checked, ragged, scaling_of
+from plastorch.rank.series import Missing, Series, checked, of_array, ragged, scaling_of
 from plastorch.rank.thresholds import costs
 
 _KEPT = "core", "hidden_size", "alpha", "missing"
@@ -367,10 +367,10 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             series = ragged(X, self.missing)
         elif getattr(X, "ndim", 2) == 3:
             values = check_array(X, dtype=np.float32, allow_nd=True, ensure_all_finite=finite)
-            series = ragged(values, self.missing)
+            series = of_array(values)
         else:
             table = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite=finite)
-            series = ragged(table, self.missing)
+            series = of_array(table[:, None])
         if not reset:
             self._check_channels(series.values.shape[2], "X")
         return series

@@ -16,7 +16,7 @@ class PictureState(NamedTuple):
     cell: Tensor
     """Cell state of the LSTM [B, H]."""
     step: Tensor
-    """Number of steps so far, uint8 [B]."""
+    """Number of steps so far, int64 [B]."""
 
 
 class PictureLSTM(nn.Module):
@@ -55,8 +55,8 @@ class PictureLSTM(nn.Module):
         steps, batch = when.shape[:2]
         if state is None:
             zeros = next(self.lstm.parameters()).new_zeros(batch, self.hidden_size)
-            state = PictureState(zeros, zeros, when.new_zeros(batch))
-        passed = torch.arange(steps, dtype=when.dtype, device=when.device)
+            state = PictureState(zeros, zeros, zeros.new_zeros(batch, dtype=torch.int64))
+        passed = torch.arange(steps, device=when.device)
         step = (state.step + passed[:, None])[..., None]
         frames = (when <= step if self.lasting else when == step).to(state.hidden.dtype)
         features = self.front(frames.flatten(0, 1)).unflatten(0, (steps, batch))

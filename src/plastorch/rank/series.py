@@ -57,6 +57,14 @@ def scaling_of(series: Series) -> Scaling:
     return Scaling(mean.float(), torch.where(constant, 1.0, deviation).float())
 
 
+def of_array(values: NDArray[np.float32]) -> Series:
+    """Returns series [N, C, T] of one length."""
+    if not values.size:
+        raise InputError(f"X has shape {values.shape}; expected (cases, channels, time), none 0")
+    lengths = torch.full((len(values),), values.shape[2])
+    return Series(torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1))), lengths)
+
+
 def padded(rows: Sequence[NDArray[np.float32]]) -> Series:
     """Returns series [C, t] of any lengths in one tensor."""
     lengths = torch.tensor([row.shape[1] for row in rows])

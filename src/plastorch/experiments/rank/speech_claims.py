@@ -36,7 +36,7 @@ def claims(
         *_chosen_claims(figures, error),
         *_early_claims(figures),
         *_threshold_claims(curves, error),
-        *_entropy_claims(curves["grid"], error),
+        *_entropy_claims(curves["grid"]),
         *_work_claims(records),
         *training_claims(records, _rank_phases(records), "last"),
         *answer_claims(figures, "chosen"),
@@ -116,7 +116,7 @@ def _threshold_claims(curves: Curves, error: float) -> Iterator[Claim]:
     yield at_least("threshold-accuracy", statement, gain, -2 * error)
 
 
-def _entropy_claims(grid: Tensor, error: float) -> Iterator[Claim]:
+def _entropy_claims(grid: Tensor) -> Iterator[Claim]:
     """Makes claims about networks trained with the same θ, averaged over θ."""
     rows = grid.tolist()
     weights = sorted({row[1] for row in rows})

@@ -109,7 +109,7 @@ def measure(config: CharactersConfig, context: Context) -> dict[str, Any]:
     nets = networks(config.models, ALL, (context.seed, TextStream.WEIGHTS), config.network)
     both = with_copies(nets, config.learning_rates)
     loop = Loop(context.run, both.to(context.device))
-    started = context.start(config, _data(config, text, test))
+    started = context.start(config, _data(text, test))
     trials: list[Trial] = []
 
     def training(name: str, rate: float, updates: int) -> RecallTraining:
@@ -241,7 +241,7 @@ def _sizes(config: CharactersConfig, name: str) -> dict[str, float]:
     }
 
 
-def _data(config: CharactersConfig, text: Text, test: Recall) -> dict[str, Any]:
+def _data(text: Text, test: Recall) -> dict[str, Any]:
     return {
         "name": "source of Python's standard library",
         "n_train": len(text.train),

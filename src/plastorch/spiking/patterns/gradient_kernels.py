@@ -7,10 +7,10 @@ these over patterns; that of an input's spike is its weights times the gradient 
 
 import numpy as np
 
-from plastorch.spiking.patterns.kernels import compiled
+from plastorch.engine.numba_options import vector_kernel
 
 
-@compiled
+@vector_kernel
 def _retreat(d_spikes, potentials, step, d_current, d_membrane, constants):  # type: ignore[no-untyped-def]
     """Goes back one step in a layer: from the gradient of spikes [K] to that of currents."""
     one = d_membrane.dtype.type(1)
@@ -21,7 +21,7 @@ def _retreat(d_spikes, potentials, step, d_current, d_membrane, constants):  # t
         d_current[k] = constants.synapse * d_current[k] + constants.gain * d_membrane[k]
 
 
-@compiled
+@vector_kernel
 def _answer_gradient(memory, b, d_distance, constants, d_answer):  # type: ignore[no-untyped-def]
     """Fills the gradient of the output neurons' drive [S, C]."""
     steps, classes = d_answer.shape
@@ -38,7 +38,7 @@ def _answer_gradient(memory, b, d_distance, constants, d_answer):  # type: ignor
             d_answer[step, c] = current[c]
 
 
-@compiled
+@vector_kernel
 def _drive_gradient(memory, b, of_spike, d_answer, transposed, constants, d_drive):  # type: ignore[no-untyped-def]
     """Fills the gradient of the hidden neurons' drive [S, H]; output weights are [C, H] here."""
     steps, neurons = d_drive.shape
@@ -56,7 +56,7 @@ def _drive_gradient(memory, b, of_spike, d_answer, transposed, constants, d_driv
             d_drive[step, k] = current[k]
 
 
-@compiled
+@vector_kernel
 def backward(  # type: ignore[no-untyped-def]
     bins, weights, constants, begin, end, memory, d_distance, d_hidden_spikes, gradients
 ):
@@ -85,7 +85,7 @@ def backward(  # type: ignore[no-untyped-def]
                     d_hidden[i, k] += d_drive[step, k]
 
 
-@compiled
+@vector_kernel
 def attribute(bins, weights, constants, begin, end, memory, d_distance, of_inputs):  # type: ignore[no-untyped-def]
     """Fills the gradient of each input's spike [B, N]; 0 for inputs that don't fire."""
     (neurons, classes), dtype = weights[2].shape, weights[2].dtype

@@ -6,18 +6,11 @@ layer runs through all steps before the next one does, so that all its spikes ar
 its potentials overwrite its drive.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from plastorch.engine.numba_options import NoOverlap, kernel
-
-compiled: Any = partial(
-    kernel,
-    fastmath={"reassoc", "contract", "nsz"},
-    pipeline_class=NoOverlap,
-)
+from plastorch.engine.numba_options import vector_kernel
 
 WORD = 8
 """Number of bytes that are checked together."""
@@ -66,7 +59,7 @@ class Scratch(NamedTuple):
     """Indices of spikes in ``fired``."""
 
 
-@compiled
+@vector_kernel
 def scratch_for(weights, steps):  # type: ignore[no-untyped-def]
     """Allocates buffers for networks of that size."""
     neurons, dtype = len(weights[1]), weights[1].dtype
@@ -75,7 +68,7 @@ def scratch_for(weights, steps):  # type: ignore[no-untyped-def]
     return Scratch(np.empty(neurons, dtype), np.empty(neurons, dtype), fired, words, places)
 
 
-@compiled
+@vector_kernel
 def memory_of_one(weights, steps):  # type: ignore[no-untyped-def]
     """Allocates memory for one pattern."""
     (neurons, classes), dtype = weights[2].shape, weights[2].dtype
@@ -84,7 +77,7 @@ def memory_of_one(weights, steps):  # type: ignore[no-untyped-def]
     return Memory(hidden, output, np.empty((1, steps, classes), dtype))
 
 
-@compiled
+@vector_kernel
 def rest(bias, drive):  # type: ignore[no-untyped-def]
     """Fills the drive of a layer without spikes, which is its bias [S, K]."""
     for step in range(len(drive)):
@@ -92,7 +85,7 @@ def rest(bias, drive):  # type: ignore[no-untyped-def]
             drive[step, k] = bias[k]
 
 
-@compiled
+@vector_kernel
 def add_spikes(bins, weight, first, steps, drive):  # type: ignore[no-untyped-def]
     """Adds the spikes, bins [n], of inputs from ``first`` on to the hidden drive [S, H]."""
     for i in range(len(bins)):
@@ -102,7 +95,7 @@ def add_spikes(bins, weight, first, steps, drive):  # type: ignore[no-untyped-de
                 drive[step, k] += weight[first + i, k]
 
 
-@compiled
+@vector_kernel
 def _hidden(drive, constants, current, membrane, fired):  # type: ignore[no-untyped-def]
     """Turns the drive of hidden neurons into their potentials, and marks which fired."""
     neurons, one = drive.shape[1], drive.dtype.type(1)
@@ -118,7 +111,7 @@ def _hidden(drive, constants, current, membrane, fired):  # type: ignore[no-unty
             drive[step, k] = membrane[k]
 
 
-@compiled
+@vector_kernel
 def list_spikes(fired, in_words, words, places):  # type: ignore[no-untyped-def]
     """Lists the indices of ones among zeros in ``places``; returns their number.
 
@@ -135,7 +128,7 @@ def list_spikes(fired, in_words, words, places):  # type: ignore[no-untyped-def]
     return count
 
 
-@compiled
+@vector_kernel
 def _output(answer, constants, traces, distance, potential):  # type: ignore[no-untyped-def]
     """Turns the drive of output neurons into their potentials; returns their number of spikes."""
     classes, one = answer.shape[1], answer.dtype.type(1)
@@ -166,7 +159,7 @@ def _output(answer, constants, traces, distance, potential):  # type: ignore[no-
     return count
 
 
-@compiled
+@vector_kernel
 def answer_drive(weights, constants, scratch, memory, place, results, b):  # type: ignore[no-untyped-def]
     """Answers the pattern whose drive is in the memory; fills the results of pattern b."""
     distance, potential, hidden_spikes, output_spikes = results
@@ -185,7 +178,7 @@ def answer_drive(weights, constants, scratch, memory, place, results, b):  # typ
     output_spikes[b] = _output(answer, constants, traces, distance[b], potential[b])
 
 
-@compiled
+@vector_kernel
 def forward(bins, weights, constants, begin, end, memory, results):  # type: ignore[no-untyped-def]
     """Fills distance [B, C], potential [B, C], hidden_spikes [B], output_spikes [B]."""
     scratch = scratch_for(weights, len(constants.target))

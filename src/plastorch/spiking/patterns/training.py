@@ -208,12 +208,14 @@ def _noisy(network: PatternNetwork, noise: float, generator: torch.Generator) ->
             drawn = torch.randn(weight.mT.shape, generator=generator).mT.to(weight)
             added.append(noise * weight.abs().max() * drawn)
             weight.add_(added[-1])
-    yield
-    with torch.no_grad():
-        for weight, of_weight in zip(weights, added, strict=True):
-            weight.sub_(of_weight)
-            largest = float(LARGEST_WEIGHT * weight.std())
-            weight.clamp_(-largest, largest)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, of_weight in zip(weights, added, strict=True):
+                weight.sub_(of_weight)
+                largest = float(LARGEST_WEIGHT * weight.std())
+                weight.clamp_(-largest, largest)
 
 
 def update(

@@ -134,7 +134,10 @@ class PatternWinners(OnlineLayer):
 
             (arrays, constants), results = self._arrays(), self._results(bins)
             winners_kernels.learn(bins.contiguous().numpy(), arrays, constants, results)
-            self.weight.copy_(torch.from_numpy(arrays.weight).T)
+            # All at once: an interrupt comes before or after.
+            learned = arrays.weight.T, arrays.theta, arrays.wins
+            for own, array in zip((self.weight, self.theta, self.wins), learned, strict=True):
+                own.copy_(torch.from_numpy(array))
             return self._winners(results)
         answers = []
         for pattern in torch.split(bins, 1):
@@ -182,7 +185,7 @@ class PatternWinners(OnlineLayer):
             raise InputError(f"out_features is {neurons}; expected {self.rule.spikes} or more")
 
     def _arrays(self) -> tuple[Any, Any]:
-        """Returns state and constants for the kernels; all but weights share the layer's memory.
+        """Returns copies of the state, and constants, for the kernels.
 
         Raises:
             InputError: if parameters don't fit each other or the rule, or hold impossible values.
@@ -199,7 +202,7 @@ class PatternWinners(OnlineLayer):
         weight = self.weight.detach()
         half_norm = weight.square().sum(1) / 2
         weight = weight.T.clone(memory_format=torch.contiguous_format)
-        state = (weight, half_norm, self.theta.detach(), self.wins.detach())
+        state = (weight, half_norm, self.theta.detach().clone(), self.wins.detach().clone())
         number = weight.numpy().dtype.type
         constants = (INHIBITION, self.rule.learning_rate, self.rule.homeostasis)
         check_constants(real, homeostasis=self.rule.homeostasis, fall=self.rule.fall)

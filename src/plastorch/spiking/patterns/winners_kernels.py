@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plastorch.spiking.patterns.kernels import compiled
+from plastorch.engine.numba_options import vector_kernel
 
 
 class WinnerArrays(NamedTuple):
@@ -44,7 +44,7 @@ class Results(NamedTuple):
     """Drive that they lack [B, S]."""
 
 
-@compiled
+@vector_kernel
 def _integrate(bins, b, arrays, constants, lack):  # type: ignore[no-untyped-def]
     """Fills the drive that each neuron lacks [K]."""
     weight, half_norm, theta, _ = arrays
@@ -63,7 +63,7 @@ def _integrate(bins, b, arrays, constants, lack):  # type: ignore[no-untyped-def
         lack[k] += inhibited
 
 
-@compiled
+@vector_kernel
 def _compete(b, lack, results):  # type: ignore[no-untyped-def]
     """Fills the answer to pattern b; overwrites ``lack``."""
     for place in range(results.order.shape[1]):
@@ -75,7 +75,7 @@ def _compete(b, lack, results):  # type: ignore[no-untyped-def]
         lack[first] = np.inf
 
 
-@compiled
+@vector_kernel
 def _learn(bins, b, k, arrays, constants):  # type: ignore[no-untyped-def]
     """Makes neuron k learn pattern b."""
     weight, half_norm, theta, wins = arrays
@@ -96,7 +96,7 @@ def _learn(bins, b, k, arrays, constants):  # type: ignore[no-untyped-def]
     theta[k] += rise
 
 
-@compiled
+@vector_kernel
 def respond(bins, begin, end, arrays, constants, results):  # type: ignore[no-untyped-def]
     """Answers the patterns from ``begin`` to ``end``, bins [B, N]."""
     lack = np.empty_like(arrays.theta)
@@ -105,7 +105,7 @@ def respond(bins, begin, end, arrays, constants, results):  # type: ignore[no-un
         _compete(b, lack, results)
 
 
-@compiled
+@vector_kernel
 def learn(bins, arrays, constants, results):  # type: ignore[no-untyped-def]
     """Answers and learns all patterns one after the other."""
     lack = np.empty_like(arrays.theta)

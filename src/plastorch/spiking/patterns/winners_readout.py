@@ -87,6 +87,11 @@ def _check(order: Tensor, labels: Tensor, neurons: int, classes: int) -> None:
         raise InputError(
             f"labels are {len(labels)} and patterns {len(order)}; expected one label each"
         )
+    spikes = order.shape[1]
+    if neurons**spikes >= 2**63:
+        raise InputError(
+            f"neurons are {neurons}; expected fewer, for whose orders of {spikes} 64 bits suffice"
+        )
     for name, values, count in (("labels", labels, classes), ("order", order, neurons)):
         low, high = int(values.min()), int(values.max())
         if not 0 <= low <= high < count:
