@@ -15,6 +15,8 @@ from plastorch.spiking.patterns.rule import NetworkWeights, PatternNeuron
 from plastorch.spiking.patterns.winners import PatternWinners
 from plastorch.spiking.patterns.winners_rule import WinnerRule
 
+torch.set_default_dtype(torch.float64)  # kernels are compiled for it by other tests
+
 PARAMETERS = ("hidden_weight", "hidden_bias", "output_weight", "output_bias")
 
 

@@ -15,6 +15,8 @@ from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.longterm import LongTerm, LongTermState
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState
 
+torch.set_default_dtype(torch.float64)  # kernels are compiled for it by other tests
+
 TIMING = SpikeTiming(frame=0.02)
 SIZES = [1, 2, 5, 9, 40]
 

@@ -10,6 +10,8 @@ from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF
 from plastorch.spiking.stdp import PairSTDP
 
+torch.set_default_dtype(torch.float64)  # kernels are compiled for it by other tests
+
 SAMPLES = 2
 
 

@@ -7,6 +7,8 @@ from kernel_fuzz import Hostile
 
 from plastorch.stp import STPN, STPNCell
 
+torch.set_default_dtype(torch.float64)  # kernels are compiled for it by other tests
+
 INPUTS, HIDDEN = 4, 5
 
 
@@ -41,6 +43,13 @@ def step(hostile: Hostile) -> Any:
     x, state = hostile.damaged((_x(3), cell.initial_state(3)))
     _, after = cell(x, state)
     return _backward(*after)
+
+
+@torch.no_grad()
+def step_alone(hostile: Hostile) -> Any:
+    """Without gradients, which has a kernel of its own."""
+    cell = STPNCell(INPUTS, HIDDEN, **_settings(hostile))
+    return cell(*hostile.damaged((_x(3), cell.initial_state(3))))
 
 
 def sequence(hostile: Hostile) -> Any:
