@@ -20,6 +20,7 @@ from plastorch.cli.words import one_line
 from plastorch.data import cache_root
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.experiments.registry import experiments
+from plastorch.experiments.softhebb import deep
 
 RUN = ["run", "softhebb-mnist", "--depth", "1", "--width", "quarter", "--readout-epochs", "2"]
 
@@ -212,8 +213,15 @@ def test_models_are_listed_and_their_cards_printed(
     assert "no network is inside" in capsys.readouterr().out
 
 
+@pytest.fixture
+def few_digits(no_root: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package's digits, of which there are fewer, so that a run is short."""
+    load = deep.load
+    monkeypatch.setattr(deep, "load", lambda *arguments: load(*arguments).few(500, 100, 0))
+
+
 def test_strict_fails_when_an_asserted_claim_does(
-    tmp_path: Path, no_root: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, few_digits: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The package's digits with two readout epochs of a small net miss the 95 % claim. Runs that
     end well without ``--strict`` in spite of a claim are in ``test_registry.py``."""
@@ -247,7 +255,7 @@ def test_what_may_be_left_out_is_shown_as_what_it_is(
 
 
 def test_quiet_runs_say_the_outcome_alone_but_never_hide_reduced_data(
-    tmp_path: Path, no_root: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, few_digits: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*RUN, "--quick", "--quiet", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr()
