@@ -204,6 +204,15 @@ def test_inputs_as_wide_as_the_features_are_not_added() -> None:
     assert not bool(core(torch.ones(5, 1, 4))[0][:, :, :4].any())
 
 
+def test_parameters_come_from_a_generator_as_from_torch() -> None:
+    torch.manual_seed(3)
+    plain = CausalConvolutions(2, 4, layers=2)
+    drawn = CausalConvolutions(2, 4, layers=2, generator=torch.Generator().manual_seed(3))
+    for one, other in zip(plain.parameters(), drawn.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+    assert next(CausalConvolutions(2, 4, dtype=torch.float64).parameters()).dtype == torch.float64
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [

@@ -1,6 +1,6 @@
 """Causal convolutions with running pools: a core for series that needs no recurrence."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +46,9 @@ class CausalConvolutions(nn.Module):
         dropout: share of features left out in training.
         normalized: whether a step's features have mean 0 and variance 1 before they are rectified.
             It takes away how large they are, such as the loudness of a sound.
+        generator: random generator of the initial parameters; torch's default if None.
+        device: device of the parameters.
+        dtype: data type of the parameters.
 
     Raises:
         InputError: a size is not positive, the share is out of range, or there is one channel,
@@ -67,6 +70,9 @@ class CausalConvolutions(nn.Module):
         kernel: int = 5,
         dropout: float = 0.1,
         normalized: bool = True,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         check_positive(input_size=input_size, channels=channels, layers=layers, kernel=kernel)
@@ -75,14 +81,27 @@ class CausalConvolutions(nn.Module):
         if normalized and channels < 2:
             raise InputError(f"channels is {channels}; expected 2 or more, which are normalized")
         self.input_size, self.hidden_size = input_size, 2 * layers * channels
+        place: dict[str, Any] = {"device": device, "dtype": dtype}
+        sizes = [input_size] + [channels] * (layers - 1)
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(channels if layer else input_size, channels, kernel, dilation=2**layer)
-            for layer in range(layers)
+            nn.Conv1d(size, channels, kernel, dilation=2**layer, **place)
+            for layer, size in enumerate(sizes)
         )
         self.norms = nn.ModuleList(
-            nn.LayerNorm(channels) if normalized else nn.Identity() for _ in range(layers)
+            nn.LayerNorm(channels, **place) if normalized else nn.Identity() for _ in sizes
         )
+        if generator is not None:
+            self._draw(generator)
         self.dropout = dropout
+
+    @torch.no_grad()
+    def _draw(self, generator: torch.Generator) -> None:
+        """Draws weights and biases as torch does, from a generator."""
+        for layer in self.convolutions:
+            assert isinstance(layer, nn.Conv1d)
+            bound = layer.weight[0].numel() ** -0.5
+            for parameter in layer.parameters():
+                parameter.uniform_(-bound, bound, generator=generator)
 
     def forward(
         self, x: Tensor, state: ConvolutionState | None = None
