@@ -159,6 +159,18 @@ def test_what_comes_after_the_answers_is_not_computed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("chunk", "steps", "parts"),
+    [(2, 7, [1, 2, 2, 2]), (8, 40, [1, 2, 4, 8, 8, 8, 9]), (16, 40, [2, 4, 8, 16, 10])],
+)
+def test_parts_grow_and_a_short_rest_is_read_with_the_last(
+    chunk: int, steps: int, parts: list[int]
+) -> None:
+    found = list(coder(chunk=chunk)._parts(steps))
+    assert [stop - start for start, stop in found] == parts
+    assert [start for start, _ in found] == [0, *(stop for _, stop in found[:-1])]
+
+
+@pytest.mark.parametrize(
     ("chunk", "lengths"), [(1, [1] * 6), (2, [1, 2, 2, 1]), (4, [1, 2, 3]), (9, [1, 2, 3])]
 )
 def test_parts_double_up_to_a_chunk(chunk: int, lengths: list[int]) -> None:

@@ -23,6 +23,8 @@ from plastorch.rank.decision import Decision, Part, decision
 
 NUMBERS = 16
 """Number of different sizes of a batch, about, while samples leave."""
+FIRST = 8
+"""The first part of a sequence is so many times as short as the longest."""
 Stops = Callable[[Tensor, int, Tensor], Tensor]
 
 
@@ -31,8 +33,8 @@ class RankCoder(nn.Module):
 
     The step t* of a sample's answer is the first with max_c p_c > θ, or the last. Later steps are
     not computed, neither forward nor backward: samples that have answered leave the batch after
-    1, 3, 7, ... steps. Each part is twice as long as the one before, up to ``chunk``. After each
-    part, the number of answers is read from a GPU once; values are checked on CPUs only, where
+    each part of the steps. The first part is an eighth of ``chunk``, or one step; each is twice as
+    long as the one before, up to ``chunk``. After each part, the number of answers is read from a GPU once; values are checked on CPUs only, where
     torch's networks also read a few rows twice, as each new size of a batch costs them time. On the
     ``meta`` device, where no value is known, all steps count as computed.
 
@@ -261,7 +263,7 @@ class RankCoder(nn.Module):
 
     def _parts(self, steps: int) -> Iterator[tuple[int, int]]:
         """Yields the first step and the end (exclusive) of each part."""
-        start, length = 0, 1
+        start, length = 0, max(1, self.chunk // FIRST)
         while start < steps:
             stop = start + min(length, self.chunk)
             if steps - stop < (stop - start) / 2:  # a rest that isn't worth a part
