@@ -34,9 +34,10 @@ class RankCoder(nn.Module):
     The step t* of a sample's answer is the first with max_c p_c > θ, or the last. Later steps are
     not computed, neither forward nor backward: samples that have answered leave the batch after
     each part of the steps. The first part is an eighth of ``chunk``, or one step; each is twice as
-    long as the one before, up to ``chunk``. After each part, the number of answers is read from a GPU once; values are checked on CPUs only, where
-    torch's networks also read a few rows twice, as each new size of a batch costs them time. On the
-    ``meta`` device, where no value is known, all steps count as computed.
+    long as the one before, up to ``chunk``. After each part, the number of answers is read from a
+    GPU once; values are checked on CPUs only. There, torch's networks also read a few rows twice,
+    as each new size of a batch costs them time. On the ``meta`` device, where no value is known,
+    all steps count as computed.
 
     Args:
         rnn: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, ``plastorch.STPN``, or any module that maps
