@@ -107,8 +107,7 @@ class CausalConvolutions(nn.Module):
         self, x: Tensor, state: ConvolutionState | None = None
     ) -> tuple[Tensor, ConvolutionState]:
         """Returns activities [T, B, hidden_size] and the next state; series: [T, B, I]."""
-        state = self._start(x) if state is None else state
-        self._check(x, state)
+        state = self._checked(x, state)
         plain = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
         return self._in_torch(x, state) if plain or not has_kernels(x) else self._compiled(x, state)
 
@@ -143,23 +142,30 @@ class CausalConvolutions(nn.Module):
         activity, pools = _pooled(torch.cat(features, dim=2), state.pools)
         return activity, ConvolutionState(tuple(last), pools)
 
-    def _check(self, x: Tensor, state: ConvolutionState) -> None:
-        """Raises InputError unless the state is of these series; the kernels check no index."""
+    def _checked(self, x: Tensor, state: ConvolutionState | None) -> ConvolutionState:
+        """Returns the state, or that of the start; InputError unless it is of these series.
+
+        The kernels check no index.
+        """
         wrong = x.dim() != 3 or not x.shape[0] or x.shape[2] != self.input_size
         if wrong or not x.is_floating_point():
             raise InputError(
                 f"x is {list(x.shape)} in {x.dtype}; expected [steps, series, {self.input_size}], "
                 "with a step or more, in a floating-point type"
             )
+        begin = self._start(x)
+        if state is None:
+            return begin
         names = [f"last[{number}]" for number in range(len(self.convolutions))]
         names += [f"pools.{name}" for name in Pools._fields]
-        found, wanted = ([*each.last, *each.pools] for each in (state, self._start(x)))
+        found, wanted = ([*each.last, *each.pools] for each in (state, begin))
         for name, part, start in zip(names, found, wanted, strict=True):
             if (part.shape, part.dtype, part.device) != (start.shape, start.dtype, start.device):
                 raise InputError(
                     f"state.{name} is {list(part.shape)} in {part.dtype} on {part.device}; "
                     f"expected {list(start.shape)} in {start.dtype} on {start.device}"
                 )
+        return state
 
     def _start(self, x: Tensor) -> ConvolutionState:
         batch, features = x.shape[1], self.hidden_size // 2
