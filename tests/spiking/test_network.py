@@ -455,14 +455,11 @@ def test_any_synapses_can_be_used_by_the_clock() -> None:
     assert {kind for kind, _ in watched.calls} == {"read"}
 
 
+@pytest.mark.single_precision
 def test_memristive_synapses_learn_in_the_mean_as_ideal_ones() -> None:
     """Noise of pulses is averaged over samples; drift is switched off."""
     memristive = PhaseChangeSynapses(drift=0.0, read_noise=0.0, writing_noise=0.0)
-    settings: Any = {
-        "neuron": LIF(threshold=0.6),
-        "rule": PairSTDP(0.02, 0.0),
-        "dtype": torch.float64,
-    }
+    settings: Any = {"neuron": LIF(threshold=0.6), "rule": PairSTDP(0.02, 0.0)}
     lively, ideal = STDPLayer(3, 2, synapses=memristive, **settings), STDPLayer(3, 2, **settings)
     for layer in (lively, ideal):
         layer.weight.fill_(0.5)
