@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.kernel_ridge import KernelRidge
@@ -15,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.parallel import Parallel, delayed
 
 from plastorch.data.series import SeriesSet
 from plastorch.rank.thresholds import answer_times, constant_threshold, costs
@@ -78,10 +80,9 @@ def minirocket(data: SeriesSet, seed: int) -> tuple[Prefixes, Prefixes]:
     longest = max(row.shape[1] for row in (*data.train, *data.test))
     steps = np.unique(np.ceil(np.arange(1, TIMES + 1) * longest / TIMES).astype(np.int64))
     classes, labels = np.unique(data.train_labels, return_inverse=True)
-    held_out = np.zeros((len(labels), len(steps), len(classes)))
-    test = np.zeros((len(data.test), len(steps), len(classes)))
-    for place, step in enumerate(steps):
-        held_out[:, place], test[:, place] = _at(data, int(step), labels, seed)
+    at_once, read = Parallel(n_jobs=torch.get_num_threads()), delayed(_at)
+    found = at_once(read(data, int(step), labels, seed) for step in steps)
+    held_out, test = (np.stack(parts, axis=1) for parts in zip(*found, strict=True))
     codes = np.searchsorted(classes, data.test_labels)
     return _prefixes(held_out, labels, data.train, steps), _prefixes(test, codes, data.test, steps)
 
