@@ -101,7 +101,8 @@ def test_further_objectives_with_convolutions(
         assert 0 <= metrics[f"{name}_validation_early_accuracy"] <= 1
         assert 0 <= metrics[f"{name}_early_accuracy"] <= 1
         error, time = 1 - metrics[f"{name}_priced_accuracy"], metrics[f"{name}_priced_mean_ms"]
-        assert 0.8 * error < metrics[f"{name}_priced_cost"] < 0.8 * error + 0.2
+        late = metrics[f"{name}_priced_cost"] - 0.8 * error
+        assert 0 < late < 0.2 + 1e-9  # 0.2 if all are answered at the end
         assert time >= 25 and 0 < metrics[f"{name}_priced_threshold"] < 1
     curves = panels(load_run(tmp_path / "run"))[1]
     assert curves.name == "accuracy-time" and "expected price" in curves.caption

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from plastorch.engine import streams
+from plastorch.engine.streams import stream
 from plastorch.engine.run import Record
 from plastorch.stp.baselines import LSTM, RNN
 
@@ -44,7 +45,7 @@ def networks(
 
 def seeded(make: Callable[[], Any], *path: int) -> Any:
     """Returns what a function makes with torch's global generator at the start of a stream."""
-    with streams.seeded(streams.stream(*path).initial_seed()):
+    with streams.seeded(stream(*path).initial_seed()):
         return make()
 
 
