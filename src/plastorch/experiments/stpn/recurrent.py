@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from plastorch.engine import streams
-from plastorch.engine.streams import stream
 from plastorch.engine.run import Record
+from plastorch.engine.streams import stream
 from plastorch.stp.baselines import LSTM, RNN
 
 POINTS = 40
