@@ -219,7 +219,7 @@ class RankCoder(nn.Module):
         for start, stop in self._parts(end):
             part = x[start:stop] if len(waiting) == x.shape[1] else x[start:stop, read]
             activity, state = self._run(part, state)
-            scores = self.readout(activity[:, : len(waiting)])
+            scores = self.readout(activity)[:, : len(waiting)]
             with torch.no_grad():
                 left = None if lengths is None else ends[waiting] - start
                 within = None if left is None else left.clamp(max=len(scores))
@@ -240,9 +240,9 @@ class RankCoder(nn.Module):
             if count == len(waiting):
                 return
             if count:
-                on = first_done[count:]
-                waiting, state = waiting[on], self._selected(state, self._filled(on, x))
-                read = self._filled(waiting, x)
+                on = self._filled(first_done[count:], x)
+                read, state = waiting[on], self._selected(state, on)
+                waiting = read[: len(waiting) - count]
 
     def _filled(self, rows: Tensor, x: Tensor) -> Tensor:
         """Returns rows of a batch, the first repeated until their number is one of a few.
