@@ -21,6 +21,8 @@ import statements
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 HERE = Path(__file__).parent
+PAGES = "measured", "files", "series"
+"""Pages with blocks between markers, beside README."""
 BLOCK = re.compile(r"(<!-- measured: ([a-z-]+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
 
@@ -63,7 +65,7 @@ def outputs() -> dict[Path, str]:
     }
     drawn = made.get_template("overview.svg").render(fields=picture.embedded())
     pages[docs / "_static" / "overview.svg"] = drawn.strip() + "\n"
-    blocks = docs.parent / "README.md", docs / "measured.md", docs / "files.md"
+    blocks = (docs.parent / "README.md", *(docs / f"{name}.md" for name in PAGES))
     return {path: written(path.read_text()) for path in blocks} | pages
 
 
