@@ -149,6 +149,13 @@ def test_points_have_a_row_each_and_a_mark_per_name(theme: Theme) -> None:
     assert not charts.points({"a": {"b": {"": 1.0}}, "c": {"d": {"": 2.0}}}).legends
 
 
+def test_ten_names_have_marks_that_differ() -> None:
+    figure = charts.points({"": {"row": {f"name {n}": float(n) for n in range(10)}}})
+    (axes,) = figure.axes
+    looks = {(line.get_marker(), line.get_color()) for line in axes.lines if len(line.get_xdata())}
+    assert len(looks) >= 10
+
+
 @THEMES
 def test_the_plane_has_a_mark_per_class(theme: Theme) -> None:
     random = np.random.default_rng(0)

@@ -14,7 +14,7 @@ NAMES = {
     "last": "last step",
     "all": "all steps",
     "hybrid": "answer held",
-    "cost": "expected cost",
+    "cost": "expected price",
     "threshold": "MiniRocket, threshold",
     "induction": "MiniRocket, induction",
     "teaser": "TEASER",

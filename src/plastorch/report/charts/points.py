@@ -13,7 +13,7 @@ from plastorch.report.theme import LIGHT, Theme
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MARKERS = "osD^vP"
+_MARKERS = "osD^vPX*p<"
 
 
 class Spread(NamedTuple):
