@@ -24,7 +24,7 @@ from plastorch.engine.run import describe, versions
 Row = dict[str, Any]
 WARM_UP = 2
 _PEAK = """
-from plastorch.engine.device import denormals_flushed, peak_memory_gb
+from plastorch.engine.device import peak_memory_gb
 print(round(peak_memory_gb() * 1000))
 """
 

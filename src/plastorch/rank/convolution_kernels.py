@@ -25,6 +25,19 @@ def _random(number, key):  # type: ignore[no-untyped-def]
     return np.uint32(bits ^ (bits >> np.uint32(16)))
 
 
+@numba.njit(inline="always")
+def _moments(sums, b, t, eps):  # type: ignore[no-untyped-def]
+    """Returns mean and 1 / deviation of a step's sums."""
+    count, one = sums.dtype.type(sums.shape[2]), sums.dtype.type(1)
+    mean = spread = sums.dtype.type(0)
+    for f in range(sums.shape[2]):
+        mean += sums[b, t, f]
+    mean /= count
+    for f in range(sums.shape[2]):
+        spread += (sums[b, t, f] - mean) ** 2
+    return mean, one / np.sqrt(spread / count + eps)
+
+
 @vector_kernel
 def rectify(  # type: ignore[no-untyped-def]
     sums, gain, shift, eps, key, limit, layer, begin, end, out
@@ -35,18 +48,12 @@ def rectify(  # type: ignore[no-untyped-def]
     layer before. Features whose random number is below ``limit`` of 2³² are left out.
     """
     batch, length, features = sums.shape
-    zero, one, count = sums.dtype.type(0), sums.dtype.type(1), sums.dtype.type(features)
+    zero, one = sums.dtype.type(0), sums.dtype.type(1)
     rest = one / (one - sums.dtype.type(limit) / sums.dtype.type(2**32))
     for b in range(begin, end):
         for t in range(length):
             if len(gain) > 0:
-                mean, spread = zero, zero
-                for f in range(features):
-                    mean += sums[b, t, f]
-                mean /= count
-                for f in range(features):
-                    spread += (sums[b, t, f] - mean) ** 2
-                scale = one / np.sqrt(spread / count + eps)
+                mean, scale = _moments(sums, b, t, eps)
                 for f in range(features):
                     value = (sums[b, t, f] - mean) * scale * gain[f] + shift[f]
                     out[b, t, layer, f] = zero if value < zero else value
@@ -91,13 +98,7 @@ def rectify_backward(  # type: ignore[no-untyped-def]
                 for f in range(features):
                     gradient[b, t, layer - 1, f] += of_sums[b, t, f]
             if len(gain) > 0:
-                mean, spread = zero, zero
-                for f in range(features):
-                    mean += sums[b, t, f]
-                mean /= count
-                for f in range(features):
-                    spread += (sums[b, t, f] - mean) ** 2
-                scale = one / np.sqrt(spread / count + eps)
+                mean, scale = _moments(sums, b, t, eps)
                 total, along = zero, zero
                 for f in range(features):
                     unit = (sums[b, t, f] - mean) * scale

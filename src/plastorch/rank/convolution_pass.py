@@ -27,7 +27,7 @@ class Layer(NamedTuple):
     gain: Tensor
     """Gains of normalized features [F]; empty if they aren't normalized."""
     shift: Tensor
-    """What is added to them [F], or empty."""
+    """Shifts that are added to them [F], or empty."""
 
 
 class Plan(NamedTuple):
@@ -92,7 +92,7 @@ def _sums(seen: Tensor, layer: Layer, dilation: int, length: int) -> Tensor:
 
 
 def _windows(seen: Tensor, layer: Layer, dilation: int, length: int) -> Tensor:
-    """Returns what each sum is of [B T, kernel C]."""
+    """Returns the inputs of each sum [B T, kernel C]."""
     batch, steps, channels = seen.shape
     kernel = layer.weight.shape[2]
     strides = steps * channels, channels, dilation * channels, 1

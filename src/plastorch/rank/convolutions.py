@@ -153,30 +153,33 @@ class CausalConvolutions(nn.Module):
                 f"x is {list(x.shape)} in {x.dtype}; expected [steps, series, {self.input_size}], "
                 "with a step or more, in a floating-point type"
             )
-        begin = self._start(x)
         if state is None:
-            return begin
+            return self._start(x)
         names = [f"last[{number}]" for number in range(len(self.convolutions))]
         names += [f"pools.{name}" for name in Pools._fields]
-        found, wanted = ([*each.last, *each.pools] for each in (state, begin))
-        for name, part, start in zip(names, found, wanted, strict=True):
-            if (part.shape, part.dtype, part.device) != (start.shape, start.dtype, start.device):
+        parts = [*state.last, *state.pools]
+        for name, part, shape in zip(names, parts, self._shapes(x.shape[1]), strict=True):
+            if (part.shape, part.dtype, part.device) != (shape, x.dtype, x.device):
                 raise InputError(
                     f"state.{name} is {list(part.shape)} in {part.dtype} on {part.device}; "
-                    f"expected {list(start.shape)} in {start.dtype} on {start.device}"
+                    f"expected {list(shape)} in {x.dtype} on {x.device}"
                 )
         return state
 
     def _start(self, x: Tensor) -> ConvolutionState:
-        batch, features = x.shape[1], self.hidden_size // 2
-        spans = [
-            ((layer.kernel_size[0] - 1) * layer.dilation[0], layer.in_channels)
+        *last, pool, _, steps = self._shapes(x.shape[1])
+        pools = Pools(x.new_zeros(pool), x.new_full(pool, -torch.inf), x.new_zeros(steps))
+        return ConvolutionState(tuple(x.new_zeros(shape) for shape in last), pools)
+
+    def _shapes(self, batch: int) -> list[tuple[int, ...]]:
+        """Returns the shape of each part of a state of so many series."""
+        pool = batch, self.hidden_size // 2
+        last = [
+            (batch, (layer.kernel_size[0] - 1) * layer.dilation[0], layer.in_channels)
             for layer in self.convolutions
             if isinstance(layer, nn.Conv1d)
         ]
-        zeros = x.new_zeros(batch, features)
-        pools = Pools(zeros, torch.full_like(zeros, -torch.inf), x.new_zeros(batch, 1))
-        return ConvolutionState(tuple(x.new_zeros(batch, *span) for span in spans), pools)
+        return [*last, pool, pool, (batch, 1)]
 
 
 def _pooled(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
