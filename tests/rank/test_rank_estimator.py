@@ -1,5 +1,6 @@
 """Early classifier of series: scikit-learn's checks, early answers, live streams, files."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,24 @@ def test_networks_may_learn_at_the_same_time(noisy: Series) -> None:
     one, both = (small(folds=2, epochs=2, n_jobs=n_jobs).fit(*noisy) for n_jobs in (None, 2))
     np.testing.assert_allclose(one.predict_proba(noisy[0]), both.predict_proba(noisy[0]), atol=1e-5)
     assert one.validation_cost_ == pytest.approx(both.validation_cost_)
+
+
+def test_networks_that_learn_at_the_same_time_share_the_threads(
+    noisy: Series, tmp_path: Path
+) -> None:
+    def core(channels: int) -> nn.Module:
+        (tmp_path / str(os.getpid())).write_text(str(torch.get_num_threads()))
+        return nn.GRU(channels, 4)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        small(core=core, folds=2, epochs=1, n_jobs=2).fit(*noisy)
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+    told = {path.read_text() for path in tmp_path.iterdir() if path.name != str(os.getpid())}
+    assert told == {"2"}
 
 
 def test_held_out_series_are_read_in_batches(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.parallel import Parallel, delayed
@@ -98,10 +99,11 @@ def class_weights(class_weight: Any, labels: NDArray[Any]) -> Tensor | None:
 def train(model: Any, fitting: Fitting) -> tuple[RankCoder, HeldOut]:
     """Returns the networks of an estimator, and their outputs for series that were held out."""
     fold = folds(fitting.labels, model.folds, fitting.seed)
-    at_once = Parallel(n_jobs=model.n_jobs)
-    one = delayed(_of_fold)
-    found = at_once(
-        one(model, fitting, fold == number, number, os.getpid()) for number in range(model.folds)
+    threads = max(1, torch.get_num_threads() // effective_n_jobs(model.n_jobs))
+    one = delayed(_by_worker)
+    found = Parallel(n_jobs=model.n_jobs)(
+        one(os.getpid(), threads, model, fitting, fold == number, number)
+        for number in range(model.folds)
     )
     networks, readings = map(list, zip(*found, strict=True))
     return together(networks), HeldOut.joined(readings)
@@ -131,15 +133,22 @@ def folds(labels: Tensor, count: int, seed: int) -> Tensor:
     return fold if count > 1 else torch.where(fold == 0, 0, -1)
 
 
-def _of_fold(
-    model: Any, fitting: Fitting, fold: Tensor, number: int, asking: int
+def _by_worker(
+    asking: int, threads: int, model: Any, fitting: Fitting, fold: Tensor, number: int
 ) -> tuple[RankCoder, HeldOut]:
-    """Returns a network, and its outputs for the series of its fold.
+    """Returns what :func:`_of_fold` does.
 
-    A process of its own (``asking`` is the one that asks for it) keeps its freed memory.
+    A process of its own (``asking`` is the one that asks for it) keeps its freed memory, and uses
+    so many ``threads``: joblib leaves it all of them where OMP_NUM_THREADS is set.
     """
     if os.getpid() != asking:
         keep_freed_memory()
+        torch.set_num_threads(threads)
+    return _of_fold(model, fitting, fold, number)
+
+
+def _of_fold(model: Any, fitting: Fitting, fold: Tensor, number: int) -> tuple[RankCoder, HeldOut]:
+    """Returns a network, and its outputs for the series of its fold."""
     rows, held_out = (~fold).nonzero()[:, 0], fold.nonzero()[:, 0]
     held_out = held_out if len(held_out) else rows
     with denormals_flushed():
