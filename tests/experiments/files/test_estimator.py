@@ -9,6 +9,7 @@ import pytest
 from plastorch.data.tables.corpus import make_corpus
 from plastorch.data.tables.records import Table
 from plastorch.engine.run import Record
+from plastorch.experiments.files.config import FilesTablesConfig
 from plastorch.experiments.files.estimator import estimator
 from plastorch.experiments.files.fold import Fold
 from plastorch.experiments.files.spiking import Supervised, Way, learn, supervised
@@ -40,15 +41,17 @@ def test_calibration_error_of_all_folds_is_that_of_all_answers() -> None:
     found = metrics(rows)
     expected = expected_calibration_error(confidence.ravel(), right.ravel())
     assert found["t_reliability_calibration_error"] == pytest.approx(expected)
+    assert found["test_accuracy"] == 0.6
     made = {claim.id: claim for claim in of_confidence(found, ["t"], evidence=True)}
     assert made["calibration-t"].measured == pytest.approx(expected)
     assert made["surest-t"].measured == pytest.approx(0.75) and not made["surest-t"].holds
 
 
-def test_it_is_the_estimator_with_its_defaults() -> None:
+def test_it_is_the_estimator_with_its_defaults_but_for_dropout() -> None:
+    assert FilesTablesConfig().estimator_dropout == FileClassifier().dropout
     fold = Fold(make_corpus(120), 0, folds=3, neurons=60, references=20, seed=0)
-    whole, *curve = estimator(fold)
-    model = FileClassifier(random_state=0).fit(fold.train, fold.train_labels)
+    whole, *curve = estimator(fold, 0.3)
+    model = FileClassifier(dropout=0.3, random_state=0).fit(fold.train, fold.train_labels)
     sure, right = (
         model.predict_proba(fold.test).max(1),
         model.predict(fold.test) == fold.test_labels,

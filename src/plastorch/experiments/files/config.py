@@ -29,7 +29,7 @@ MODELS = (
     *("k-means", "k-modes", "k-medoids"),
 )
 ALL_MODELS = (*MODELS, "estimator")
-"""Models that can be asked for; the estimator, with its own defaults, only by name."""
+"""Models that can be asked for; the estimator only by name."""
 FOLDS = 5
 """Number of folds, one of which is tested."""
 TRIAL_RECORDS = 10_000
@@ -48,6 +48,7 @@ class FilesTablesConfig(Settings):
         tables: tables of labeled records.
         models: models that learn from them; ``estimator``, for which to ask by name, is
             ``FileClassifier`` with its defaults, whose confidence is measured too.
+        estimator_dropout: share of input spikes that ``FileClassifier`` leaves out in training.
         folds: number of folds; each tests another part of a table.
         neurons_per_key: input neurons per key; keys that tell more about the classes get more.
         least_neurons: minimum number of input neurons for a table.
@@ -76,6 +77,7 @@ class FilesTablesConfig(Settings):
 
     tables: tuple[str, ...] = ALL_TABLES
     models: tuple[str, ...] = MODELS
+    estimator_dropout: Fraction = 0.0
     folds: Annotated[int, Range(2, 100)] = 5
     neurons_per_key: Size = 20
     least_neurons: Size = 400

@@ -46,8 +46,11 @@ def metrics(records: Sequence[Record]) -> dict[str, float]:
         if model == "logistic":  # for comparison with models tested in the first fold only
             first = groups[table, model][0]
             found[field(table, "first-logistic") + "_accuracy"] = float(first["accuracy"])
-    accuracies = [found[field(t, m) + "_accuracy"] for t, m in groups if m == "snn"]
-    return ({"test_accuracy": mean(accuracies)} if accuracies else {}) | found
+    for own in ("snn", "estimator"):
+        accuracies = [found[field(t, m) + "_accuracy"] for t, m in groups if m == own]
+        if accuracies:
+            return {"test_accuracy": mean(accuracies)} | found
+    return found
 
 
 def field(table: str, model: str) -> str:
