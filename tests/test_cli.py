@@ -10,15 +10,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from plastorch.cli import COMMANDS, main
+from plastorch.cli import COMMANDS, kept_help, main
 from plastorch.cli.words import one_line
 from plastorch.data import cache_root
 from plastorch.engine.checkpoint import load_tensors
+from plastorch.engine.output import WriteError
 from plastorch.experiments.registry import experiments
 from plastorch.experiments.softhebb import deep
 
@@ -319,6 +321,14 @@ def test_help_of_an_experiment_is_kept_and_then_needs_no_torch(own_cache: Path) 
     assert len(list((own_cache / "plastorch" / "help").iterdir())) == 1
 
 
+def test_help_is_printed_though_it_cannot_be_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kept_help, "write_atomically", Mock(side_effect=WriteError("full")))
+    assert main(["run", "rank-toy", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: plastorch run rank-toy")
+
+
 def start(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "plastorch", *arguments],
@@ -390,8 +400,15 @@ def test_resume_refuses_another_experiment_and_a_pickle(
     folder = next(out.glob("*/*"))
     assert main(["run", "softhebb-cifar10", "--resume", str(folder)]) == 2
     assert "a run of softhebb-mnist" in capsys.readouterr().err
+    assert main(["run", "softhebb-mnist", "--resume", str(folder), "--device=cuda:x"]) == 2
+    assert "device is 'cuda:x'" in capsys.readouterr().err
     tensors = next((folder / "checkpoint").glob("*.safetensors"))
     tensors.write_bytes(b"\x80\x04cos\nsystem\n(S'touch owned'\ntR.")
+    result = folder / "result.json"
+    whole = result.read_bytes()
+    assert main(["run", "softhebb-mnist", "--resume", str(folder)]) == 0  # nothing is left to do
+    assert result.read_bytes() == whole
+    result.write_text(json.dumps(json.loads(whole) | {"complete": False}))
     assert main(["run", "softhebb-mnist", "--resume", str(folder)]) == 2
     assert "damaged or not a safetensors file" in capsys.readouterr().err
 
@@ -448,6 +465,8 @@ COMPLETED = [
     ("plastorch run softhebb-mnist --resu", ["--resume"]),
     ("plastorch run softhebb-mnist --seed 3 --dept", ["--depth"]),
     ("plastorch sweep softhebb-mnist --seeds 0-9 --cpus", ["--cpus-per-run"]),
+    ("plastorch sweep fstdp-synthetic --seeds 0-9 --own", ["--own-seeds"]),
+    ("plastorch sweep fstdp-synthetic --see", ["--seeds"]),
     ("plastorch data get st", ["stl10"]),
     ("plastorch files fit table.csv --lab", ["--label"]),
     ("plastorch files fit --ca", []),

@@ -302,7 +302,9 @@ MISTAKES = [
     (["softhebb-mnist", "--device", "cuda:1"], "device is 'cuda:1'"),
     (["softhebb-mnist", "--data", "no/such"], "no/such"),
     (["softhebb-mnist", "--resume", "no/such"], "no/such is no sweep's folder"),
-    (["softhebb-mnist", "--resume", "no/such", "--depth", "1"], "no fields and no seeds"),
+    (["softhebb-mnist", "--resume", "no/such", "--depth", "1"], "expected no fields, and no"),
+    (["softhebb-mnist", "--resume", "no/such", "--seeds=5"], "expected no fields, and no"),
+    (["softhebb-mnist", "--resume", "no/such", "--quick"], "expected no fields, and no"),
     (["softhebb-mnist", "--address", "localhost:1"], "ray start --head --port=1"),
     (["softhebb-mnist", "--address", "ray://localhost:1"], "expected HOST:PORT"),
     (["softhebb-mnist", "--address", "localhost"], "expected HOST:PORT"),
@@ -434,7 +436,8 @@ def test_a_plan_is_kept_and_checked(tmp_path: Path) -> None:
     run.write_result({"complete": True})
     assert sweep.waiting() == [0, 1, 2]
     plan = json.loads((sweep.path / PLAN).read_text())
-    for damage in ({"trials": 3}, {"settings": []}, {"fields": None}, {"more": 1}, {"failed": []},
+    for damage in ({"trials": 3}, {"settings": []}, {"fields": None}, {"fields": {"depth": 5}},
+                   {"settings": [], "trials": [], "fields": {}}, {"more": 1}, {"failed": []},
                    {"trials": [{"run": "../../etc", "setting": 0, "seed": 0}]}):  # fmt: skip
         (sweep.path / PLAN).write_text(json.dumps(plan | damage))
         with pytest.raises(InputError, match="is damaged"):

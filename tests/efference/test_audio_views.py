@@ -199,6 +199,8 @@ def test_bad_clips_and_actions() -> None:
     with pytest.raises(InputError, match="actions are of 2 views; expected 3"):
         AUDIO.apply(torch.zeros(3, 4, 4), actions)
     sounds = torch.zeros(2, 4, 4)
+    with pytest.raises(InputError, match=r"gain has shape \(1,\); expected \(2,\)"):
+        AUDIO.apply(sounds, actions._replace(gain=torch.zeros(1)))
     with pytest.raises(InputError, match="length of a crop is 0"):
         AUDIO.apply(sounds, actions._replace(length=torch.zeros(2)))
     with pytest.raises(InputError, match=r"crop is from 0\.9 to 1\.4; expected 0 to 1"):

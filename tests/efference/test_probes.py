@@ -139,6 +139,8 @@ BAD[3, 2] = torch.nan
         (lambda: logistic_accuracy(FEATURES, LABELS, FEATURES[:, 1:], LABELS), "(30, 5); expected"),
         (lambda: logistic_accuracy(BAD, LABELS, FEATURES, LABELS), "NaN or infinite"),
         (lambda: logistic_accuracy(FEATURES, 0 * LABELS + 3, FEATURES, LABELS), "are all 3; exp"),
+        (lambda: ridge_accuracy(FEATURES, 0 * LABELS + 3, FEATURES, LABELS), "are all 3; exp"),
+        (lambda: logistic_accuracy(FEATURES[:0], LABELS[:0], FEATURES, LABELS), "are (0, 6); exp"),
         (lambda: extract(Encoder(), NONE), "images is 0"),
         (lambda: extract(Encoder(), ONE, batch_size=0), "batch_size is 0"),
         (lambda: extract(nn.Conv2d(3, 1, 1), ONE), "features are (1, 1,"),
@@ -148,3 +150,9 @@ BAD[3, 2] = torch.nan
 def test_bad_input_is_named(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("probe", [knn_accuracy, logistic_accuracy, ridge_accuracy])
+def test_features_may_be_in_half_precision(probe: Callable[..., float]) -> None:
+    half = FEATURES.bfloat16()
+    assert probe(half, LABELS, half, LABELS) == probe(half.float(), LABELS, half.float(), LABELS)

@@ -186,6 +186,7 @@ def test_values_are_standardized(name: Any) -> None:
          "expected square images"),
         (lambda: made(ESSL, (4,))(*views(), torch.zeros(5, 2).long()), r"expected \(5, 1\)"),
         (lambda: made(AugSelf, (1,))(*views(), torch.zeros(5, 1).long()), "expected numbers"),
+        (lambda: made(AugSelf, (1,) * 3)(*views(), torch.zeros(5, 1)), r"expected \(5, 3\)"),
         (lambda: made(EquiMod, (1,))(*views()), "targets are missing"),
         (lambda: equivariance(torch.zeros(4, 2), torch.zeros(4, 3), 4), "expected the same"),
         (lambda: equivariance(torch.zeros(4, 2), torch.zeros(4, 2), 1), "of 1 sources"),

@@ -14,10 +14,10 @@ from plastorch.files.catalog import check_out, frames, read_catalog, write_frame
 FRAME = pl.DataFrame({"owner": ["ada", None, "bob"] * 4, "size": list(range(12))})
 
 
-@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.csv.gz", "odd name*"])
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "A.CSV", "a.csv.gz", "odd name*"])
 def test_what_is_read_is_what_was_there(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    if ".csv" in name:
+    if ".csv" in name.lower():
         text = FRAME.write_csv().encode()
         path.write_bytes(gzip.compress(text) if name.endswith("gz") else text)
     else:

@@ -306,6 +306,8 @@ class TestOnline:
             small().partial_fit(*files(20))
         with pytest.raises(InputError, match=r"classes holds 1 class \('code'\)"):
             small().partial_fit(*files(20), classes=["code"])
+        with pytest.raises(InputError, match=r"classes holds '\\udcff'; expected valid Unicode"):
+            small().partial_fit(*files(20), classes=["code", "\udcff"])
 
 
 BAD_LABELS = [
@@ -317,6 +319,8 @@ BAD_LABELS = [
     ([1.0, np.nan] * 10, "y is missing in 10 records"),
     (pl.Series(["a", "b", None, "a"] * 5), "y is missing in 5 records"),
     (np.zeros((20, 2)), "y can't be used"),
+    (["a\0", "a"] * 10, r"y holds 'a\\x00'; expected valid Unicode without NUL"),
+    (["\udcff", "a"] * 10, r"y holds '\\udcff'; expected valid Unicode without NUL"),
     ([1, "a"] * 10, None),
 ]
 BAD_RECORDS: list[tuple[Any, str]] = [

@@ -46,6 +46,15 @@ def test_what_is_nearly_a_number_is_guarded(text: str) -> None:
     assert unguarded(found)["a"].to_list() == [text]
 
 
+def test_categories_and_names_of_columns_are_guarded(path: Path) -> None:
+    texts = pl.Series("=1+1", ["=2+2", "-5", None])
+    enum = pl.Enum(["=2+2", "-5"])
+    frame = pl.DataFrame([texts.cast(pl.Categorical), texts.alias("@b").cast(enum)])
+    write_frames([frame], path)
+    assert path.read_text() == "'=1+1,'@b\n'=2+2,'=2+2\n-5,-5\n,\n"
+    assert read_catalog(path).equals(frame.cast(pl.String))
+
+
 def test_columns_of_other_types_stay(path: Path) -> None:
     frame = pl.DataFrame({"size": [-5, 5], "share": [-0.5, None], "yes": [True, False]})
     write_frames([frame], path)

@@ -106,6 +106,12 @@ def test_folders_that_cannot_be_written(tree: Path, monkeypatch: pytest.MonkeyPa
     assert write_sidecars(tree, [answer("a.txt")], "json", "m") == {"can't be written": 1}
 
 
+def test_names_too_long_for_a_sidecar(tree: Path) -> None:
+    name = "a" * 254
+    (tree / name).write_text("hello")
+    assert write_sidecars(tree, [answer(name)], "json", "m") == {"can't be written": 1}
+
+
 def test_tags_are_added(tree: Path, attributes: dict[int, bytes]) -> None:
     names = ("a.txt", "sub/b.txt", "sub/c")
     inodes = [(tree / name).stat().st_ino for name in names]
@@ -189,6 +195,32 @@ def test_the_command(
     assert "tags: 62 tagged\n" in capsys.readouterr().out and len(attributes) == 62
     assert main([*PREDICT, out, "--sidecar", "json"]) == 0
     assert "sidecars: 31 sidecars themselves, 31 written\n" in capsys.readouterr().out
+
+
+def test_names_that_look_like_numbers_or_formulas_stay(
+    tmp_path: Path, attributes: dict[int, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("files").mkdir()
+    sizes = dict(zip(("1", "01", "001", "'=x"), (9, 900, 9, 900), strict=True))
+    for name, size in sizes.items():
+        Path("files", name).write_text("x" * size)
+    frame = pl.DataFrame({"size": [9, 900] * 20, "k": ["01", "02"] * 20})
+    frame.write_parquet("t.parquet")
+    fit = ["files", "fit", "t.parquet", "--label", "k", "--out", "m", "--epochs", "60"]
+    assert main([*fit, "--hidden", "16", "--neurons", "20"]) == 0
+    assert main([*PREDICT, "o.csv", "--raw", "--sidecar", "json", "--write-xattr", "--yes"]) == 0
+    found = {name: json.loads(Path("files", f"{name}.json").read_text()) for name in sizes}
+    assert {name: each["class"] for name, each in found.items()} == {
+        name: "01" if size == 9 else "02" for name, size in sizes.items()
+    }
+    assert sorted(attributes.values()) == [b"01", b"01", b"02", b"02"]
+
+
+def test_what_is_being_written_is_not_labeled(place: Path) -> None:
+    for _ in range(2):
+        assert main([*PREDICT, "files/o.parquet"]) == 0
+        assert pl.read_parquet("files/o.parquet").height == 31
 
 
 def test_mistakes_are_one_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,13 @@ def test_a_loaded_model_goes_on_learning(model: FileClassifier, tmp_path: Path) 
     loaded.partial_fit(ROWS, LABELS)
     assert loaded.fingerprint != before and loaded.class_count_.sum() == 40 + 40
     assert loaded.n_features_in_ == 5
+
+
+def test_what_could_not_be_loaded_is_not_saved(model: FileClassifier, tmp_path: Path) -> None:
+    saved = replace(model._saved(), classes=np.array(["a", "\udcff"]))
+    with pytest.raises(InputError, match="expected valid Unicode"):
+        saved.write(tmp_path / "model")
+    assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("seed", [np.random.RandomState(0), 2**63 - 1], ids=["drawn", "large"])
@@ -202,7 +210,7 @@ FORGED: list[tuple[Any, str]] = [
     (_set("pairs", [7]), "damaged or no model"),
     (_set("keys", []), "keys are none"),
     (_set("keys", 0, "name", "size"), "keys are .*expected some, each once"),
-    (_set("keys", 0, "name", "\ud800"), "damaged or no model"),
+    (_set("keys", 0, "name", "\ud800"), "expected valid Unicode"),
     (_set("keys", 0, "name", 7), "name is 7"),
     (_set("keys", 0, "kind", "color"), "kind is 'color'"),
     (_set("keys", 0, "neurons", 10**15), "contradict"),
@@ -226,7 +234,7 @@ FORGED: list[tuple[Any, str]] = [
     (_set("classes", "values", ["code", 7]), "not two or more of kind text"),
     (_set("classes", "values", ["a"]), "not two or more"),
     (_set("classes", "values", "ab"), "not two or more"),
-    (_set("classes", "values", ["a", "\ud800"]), "damaged or no model"),
+    (_set("classes", "values", ["a", "\ud800"]), "expected valid Unicode"),
     (_set("classes", "values", [str(i) for i in range(10, 99)]), "2 counts of 89 classes"),
     (_set("classes", "kind", "bytes"), "damaged or no model"),
     (_set("classes", "counts", [1, -1]), "-1 is no count"),

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from plastorch.engine.errors import InputError
+from plastorch.files import database
 from plastorch.files.store import TICK_NS, VERSION, Labeled, LabelStore, Stamp
 
 PARTS = ("a", "b", "a.", "a-", "a0", "A", "é", "\U0001f600", "\\xff", "\n", "\x01", '"', "'", "%")
@@ -225,6 +226,19 @@ def test_files_that_are_no_store_stay_as_they_are(
     ):
         len(store)
     assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+def test_a_store_on_a_read_only_file_system_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "labels"
+    with LabelStore(path) as store:
+        store.put([row("/a")])
+    monkeypatch.setattr(database, "_is_read_only", lambda path: True)
+    with LabelStore(path, create=False) as store:
+        assert len(store) == 1 and os.listdir(tmp_path) == ["labels"]
+        with pytest.raises(InputError, match="readonly"):
+            store.put([row("/b")])
 
 
 def test_a_missing_store_is_only_made_if_asked_for(tmp_path: Path) -> None:

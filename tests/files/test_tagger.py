@@ -135,6 +135,8 @@ def test_tags_of_a_score_are_sets_of_each_record() -> None:
     assert model.score(frame, list(model.predict(frame))) == 1
     with pytest.raises(InputError, match=r"y\[0\] is 'a'"):
         model.score(frame, ["a", ""] * 30)
+    with pytest.raises(InputError, match=r"y\[0\] is 1"):
+        model.score(frame, [1] * 60)
     with pytest.raises(InputError, match="y has 1 elements; expected 60"):
         model.score(frame, [("a",)])
 
@@ -157,6 +159,12 @@ BAD: list[tuple[Any, Any, str]] = [
     ([{"a"}], ",", "y has 1 elements; expected 2"),
     ([{"a"}, {7}], ",", "y holds the tag 7; expected text"),
     ([{"a"}, {""}], ",", "y holds the tag ''; expected text"),
+    ([{"a"}, {"b\0"}], ",", r"y holds the tag 'b\\x00'; expected text, valid Unicode"),
+    ([{"a"}, {"\udcff"}], ",", r"y holds the tag '\\udcff'; expected text, valid Unicode"),
+    (None, ",", "y is None; expected a set of tags for each record"),
+    ([{"a"}, None], ",", r"y\[1\] is None; expected a set of tags"),
+    ([float("nan"), {"a"}], ",", r"y\[0\] is nan; expected a set of tags"),
+    ([[["a"]], []], ",", r"y\[0\] is \[\['a'\]\]; expected a set of tags"),
     ([set(), set()], ",", "y holds no tag"),
     ([{"a"}, set()], "", "separator is ''; expected text"),
 ]
@@ -244,6 +252,24 @@ def test_fit_scores_each_label(
     assert len(rows["big"]) == 6 and float(rows["ada"][5].strip("%")) > 80
     one, two = load_model(model), load_model(folder / "two")
     assert one.fingerprint == two.fingerprint
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_a_missing_label_is_none(folder: Path, tmp_path: Path, lists: bool) -> None:
+    tags = pl.col("tags")
+    frame = pl.read_parquet(folder / "lists.parquet")
+    frame = frame if lists else frame.with_columns(tags.list.join(";"))
+    empty = tags.list.len() == 0 if lists else tags == ""
+    missing = frame.with_columns(pl.when(~empty).then(tags))
+    assert missing["tags"].null_count()
+    small = ["--separator", ";", "--epochs", "1", "--hidden", "8", "--neurons", "20"]
+    models = []
+    for records in (frame, missing):
+        records.write_parquet(tmp_path / "t.parquet")
+        fit = ["files", "fit", str(tmp_path / "t.parquet"), "--label", "tags", *small]
+        assert main([*fit, "--out", str(tmp_path / "m")]) == 0
+        models.append(load_model(tmp_path / "m").fingerprint)
+    assert models[0] == models[1]
 
 
 def test_predict_rules_show_and_sidecars(

@@ -43,6 +43,15 @@ def test_decimal_commas(tmp_path: Path) -> None:
     assert frame["code"].to_list() == ["1,5", "1,x"] and frame["none"].null_count() == 2
 
 
+def test_leading_zeros_are_text(tmp_path: Path) -> None:
+    rows = 'mode,zip,n,x\n"0644",02131,0,0.5\n0755,1,7,-1\n1777,,10,00.5\n'
+    (tmp_path / "a.csv").write_text(rows)
+    frame = read_catalog(tmp_path / "a.csv")
+    assert frame["mode"].to_list() == ["0644", "0755", "1777"]
+    assert frame["zip"].to_list() == ["02131", "1", None]
+    assert frame["n"].to_list() == [0, 7, 10] and frame["x"].to_list() == ["0.5", "-1", "00.5"]
+
+
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
 def test_json_lines(tmp_path: Path, name: str) -> None:
     rows = [

@@ -107,12 +107,49 @@ def test_teacher_replaces_the_competition() -> None:
     torch.testing.assert_close(step.updates["weight"].flatten(1), expected)
 
 
+def test_a_teacher_has_the_shape_of_the_output() -> None:
+    with pytest.raises(InputError, match=r"teacher has shape \(1, 2\); expected \(4, 2\)"):
+        SoftHebbLinear(3, 2).learn(torch.ones(4, 3), teacher=torch.ones(1, 2))
+    for shape in ((2, 8, 8, 8), (8, 8, 2, 18)):
+        with pytest.raises(InputError, match=r"teacher has shape .* expected \(2, 8, 6, 6\)"):
+            SoftHebbConv2d(3, 8, 3).learn(torch.ones(2, 3, 8, 8), teacher=torch.ones(shape))
+
+
+@pytest.mark.parametrize("teach", [False, True])
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (SoftHebbLinear(3, 4), (0, 3)),
+        (SoftHebbConv2d(4, 6, 3), (0, 4, 8, 8)),
+        (SoftHebbConv2d(4, 6, 3, groups=2), (0, 4, 8, 8)),
+    ],
+)
+def test_no_sample_changes_nothing(
+    layer: torch.nn.Module, shape: tuple[int, ...], teach: bool
+) -> None:
+    """A worker's part of a mini-batch may be empty."""
+    x = torch.ones(shape)
+    answer = layer(x)
+    step = layer.learn(x, teacher=answer if teach else None)
+    assert step.output.shape == layer.post(step.output).shape == answer.shape
+    assert not step.updates["weight"].any()
+    assert step.updates["weight"].shape == layer.weight.shape
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_outputs_are_channels_last(channels: int) -> None:
     """Also of one channel, whose layout torch calls both; what comes next is faster then."""
     layer = SoftHebbConv2d(channels, 8, kernel_size=3, padding=1)
     output = layer(torch.randn(2, channels, 9, 9))
     assert output.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_networks_learn_as_they_answer(dtype: torch.dtype) -> None:
+    parts = SoftHebbConv2d(2, 4, 3), torch.nn.Flatten(), SoftHebbLinear(16, 3)
+    net, x = torch.nn.Sequential(*parts).to(dtype), torch.rand(5, 2, 4, 4).to(dtype)
+    assert learn(net, x).dtype == net(x).dtype == dtype
+    assert parts[2].learn(torch.rand(5, 16)).updates["weight"].dtype == torch.float32
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

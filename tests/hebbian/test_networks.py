@@ -195,6 +195,12 @@ def test_other_images_than_the_networks_are_named(shape: tuple[int, ...]) -> Non
         net(torch.zeros(shape))
 
 
+def test_whole_numbers_other_than_uint8_are_refused() -> None:
+    net = SoftHebbNet(preset("cifar10", 1), 3, 32, 10)
+    with pytest.raises(InputError, match=r"images are torch\.int64; expected torch\.uint8, or fl"):
+        net(torch.zeros(2, 3, 32, 32, dtype=torch.int64))
+
+
 def test_features_and_logits_agree_in_eval_mode() -> None:
     net = SoftHebbNet(preset("cifar10", 2, "quarter"), 3, 16, 10).eval()
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)

@@ -122,6 +122,32 @@ def test_standardized_training_equals_plain_training_on_standardized_features() 
         assert [r[key] for r in records] == pytest.approx([r[key] for r in known], rel=1e-4)
 
 
+@pytest.mark.parametrize("finished", [0, 1])
+def test_an_epoch_that_failed_begins_anew(finished: int) -> None:
+    x, labels = problem()
+    x = x * torch.logspace(-3, 3, 16)
+    mean, ends = mean_of(x), []
+    settings: Any = {"epochs": 3, "mean": mean, "deviation": deviation_of(x, mean)}
+
+    def failing(rows: Tensor, random: torch.Generator) -> Tensor:
+        raise OSError("no such file")
+
+    for failures in (0, 3):
+        torch.manual_seed(1)
+        readout = nn.Linear(16, 3)
+        training = ReadoutTraining(readout, cached(x), labels, x, labels, **settings)
+        for _ in range(finished):
+            training.step()
+        training.source = failing
+        for _ in range(failures):
+            with pytest.raises(OSError, match="no such file"):
+                training.step()
+        training.source = cached(x)
+        run_phase(training)
+        ends.append(readout(x))
+    torch.testing.assert_close(*ends, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e5m2])
 @pytest.mark.parametrize("dropout", [0.0, 0.5, 0.25, 3 / 256])
 def test_narrow_features_are_learned_from_as_if_they_were_wide(

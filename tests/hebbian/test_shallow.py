@@ -158,6 +158,13 @@ def test_only_backprop_shows_its_hidden_layer_the_labels(kind: str, digits: Labe
     assert not torch.equal(net.readout.weight, mislabeled.readout.weight)
 
 
+def test_a_network_in_eval_mode_learns(digits: Labeled) -> None:
+    nets = [network("soft"), network("soft").eval()]
+    for net in nets:
+        run_phase(training(net, digits))
+    assert torch.equal(nets[0].hidden.weight, nets[1].hidden.weight)
+
+
 def test_the_seed_decides_the_order(digits: Labeled) -> None:
     first, again, other = (network("soft") for _ in range(3))
     for net, seed in ((first, 3), (again, 3), (other, 4)):

@@ -65,6 +65,21 @@ def test_the_seed_is_all_that_chance_depends_on() -> None:
     assert not torch.equal(trained("soft"), trained("soft", seed=1))
 
 
+def test_it_learns_in_a_network_that_was_in_eval_mode() -> None:
+    net = network().eval()
+    run_phase(WideTraining(net, natural_like(200, 16)))
+    assert net.wide is not None
+    assert torch.equal(net.wide.conv.weight.detach().flatten(1), trained("soft"))
+
+
+def test_images_of_floats_are_those_of_whole_numbers() -> None:
+    nets, images = [network(), network()], natural_like(200, 16)
+    for net, given in zip(nets, (images, images.float() / 255), strict=True):
+        run_phase(WideTraining(net, given))
+    weights = [net.wide.conv.weight for net in nets if net.wide is not None]
+    assert torch.equal(*weights)
+
+
 def test_a_network_reads_the_layer_beside_its_blocks() -> None:
     with_it, without = network(), network(replace(SPEC, wide=None))
     images = natural_like(4, 16)

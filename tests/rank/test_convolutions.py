@@ -225,3 +225,16 @@ def test_parameters_come_from_a_generator_as_from_torch() -> None:
 def test_bad_settings(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         CausalConvolutions(3, **{"channels": 4} | settings)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_counts_many_steps(dtype: torch.dtype) -> None:
+    core = CausalConvolutions(1, 2, layers=1, kernel=1, normalized=False).eval()
+    state: ConvolutionState | None = None
+    for parameter in core.parameters():
+        nn.init.constant_(parameter, 0.5)
+    core.to(dtype)
+    for part in torch.ones(2100, 1, 1, dtype=dtype).split(1):
+        activity, state = core(part, state)
+    torch.testing.assert_close(activity[0], torch.ones(1, 4, dtype=dtype))
+    assert state is not None and state.pools.steps.tolist() == [[2100]]

@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 
 from plastorch.engine.errors import InputError
 from plastorch.rank.criterion import (
+    check_threshold,
     crosses,
     effective_threshold,
     entropy,
@@ -115,8 +116,33 @@ def test_with_much_entropy_no_evidence_is_enough() -> None:
         (torch.tensor([-1, 0]), "labels go from -1"),
         (torch.tensor([0]), r"labels have shape \(1,\)"),
         (torch.tensor([0.0, 1.0]), "type torch.float32; expected"),
+        (torch.tensor([0, 1], dtype=torch.int32), "type torch.int32; expected"),
+        (torch.tensor([True, False]), "type torch.bool; expected"),
     ],
 )
 def test_bad_labels(labels: torch.Tensor, words: str) -> None:
     with pytest.raises(InputError, match=words):
         rank_loss(torch.zeros(2, 3), labels)
+
+
+def test_there_are_labels() -> None:
+    with pytest.raises(InputError, match=r"labels have shape \(0,\).*not empty"):
+        rank_loss(torch.zeros(0, 3), torch.zeros(0).long())
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 1)])
+def test_weights_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"weights have shape .*; expected \(2,\)"):
+        rank_loss(torch.zeros(2, 3), torch.tensor([0, 1]), weights=torch.ones(shape))
+
+
+def test_samples_without_weight_have_no_loss() -> None:
+    logits = torch.randn(2, 3, requires_grad=True)
+    loss = rank_loss(logits, torch.tensor([0, 1]), weights=torch.zeros(2))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert float(loss.detach()) == 0 and logits.grad is not None and not logits.grad.any()
+
+
+def test_there_is_a_threshold_or_more() -> None:
+    with pytest.raises(InputError, match="expected one number or more"):
+        check_threshold(torch.zeros(0))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -14,6 +15,7 @@ from torch import nn
 
 from plastorch.engine.errors import InputError
 from plastorch.rank import RankClassifier, RankCoder, fitting
+from plastorch.rank.thresholds import MOST_TRIED
 
 SMALL: dict[str, Any] = {
     "core": "gru",
@@ -265,3 +267,75 @@ def test_bad_series(fitted: RankClassifier, noisy: Series) -> None:
         fitted.predict([np.zeros((2, 20)), np.zeros(20)])
     with pytest.raises(InputError, match=r"X\[0\] has shape"):
         fitted.predict([np.zeros((2, 0))])
+
+
+@pytest.mark.parametrize("backend", ["threading", "sequential"])
+def test_networks_learn_one_after_the_other_where_workers_share_memory(
+    noisy: Series, backend: str
+) -> None:
+    with parallel_config(backend="loky", n_jobs=1):
+        alone = small(folds=3, epochs=3, core="convolutional").fit(*noisy)
+    with parallel_config(backend=backend, n_jobs=3):
+        shared = small(folds=3, epochs=3, core="convolutional").fit(*noisy)
+    np.testing.assert_array_equal(alone.predict_proba(noisy[0]), shared.predict_proba(noisy[0]))
+
+
+def test_a_failed_fit_leaves_the_estimator_as_it_was(noisy: Series) -> None:
+    X, y = noisy[0][:, 0], noisy[1]
+    model = small(epochs=1).fit(X, y)
+    before = model.predict_proba(X)
+    with pytest.raises(InputError, match="59 labels"):
+        model.fit(X[:, :10], y[1:])
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    assert model.n_features_in_ == 20
+    model.fit(noisy[0], y)
+    assert not hasattr(model, "n_features_in_")
+
+
+def test_arguments_set_after_training_do_not_change_the_networks(
+    noisy: Series, tmp_path: Path
+) -> None:
+    X, y = noisy[0].copy(), noisy[1]
+    X[:, 1, 3] = np.nan
+    model = small(missing="mask", epochs=1).fit(X, y)
+    before = model.predict_proba(X)
+    model.set_params(missing="error", hidden_size=5, core="lstm")
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    model.save(tmp_path / "model")
+    loaded = RankClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_proba(X), before)
+    assert loaded.hidden_size == 8
+
+
+def test_sizes_may_be_numbers_of_numpy(noisy: Series, tmp_path: Path) -> None:
+    """As GridSearchCV gives them."""
+    sizes = {"hidden_size": 4, "folds": 2, "epochs": 2, "patience": 1, "batch_size": 16}
+    plain = small(**sizes).fit(*noisy)
+    model = small(**{name: np.int64(size) for name, size in sizes.items()}).fit(*noisy)
+    np.testing.assert_array_equal(model.predict_proba(noisy[0]), plain.predict_proba(noisy[0]))
+    model.save(tmp_path / "model")
+    assert RankClassifier.load(tmp_path / "model").hidden_size == 4
+    with pytest.raises(InputError, match="hidden_size is True"):
+        small(hidden_size=True).fit(*noisy)
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -1.0])
+def test_bad_weights_of_classes(noisy: Series, weight: float) -> None:
+    with pytest.raises(InputError, match=r"class_weight is .*; expected finite"):
+        small(class_weight={"up": weight, "down": 1.0}).fit(*noisy)
+
+
+def test_a_class_may_have_no_weight(noisy: Series) -> None:
+    """Some batches have no other class."""
+    model = small(class_weight={"up": 0, "down": 1}, batch_size=2, epochs=2).fit(*noisy)
+    assert np.isfinite(model.predict_proba(noisy[0])).all()
+
+
+def test_a_constant_threshold_is_rounded_down() -> None:
+    """Nothing in single precision would cross it if it were rounded up to 1."""
+    number = MOST_TRIED // 2  # so that both values are neighboring quantiles
+    sure = np.tile([1 - 2.0**-24, 1.0], (number, 1))
+    right = np.tile([False, True], (number, 1))
+    threshold, _ = fitting.HeldOut(sure, right, np.full(number, 2)).thresholds("constant", 0.9)
+    assert isinstance(threshold, float)
+    assert (torch.from_numpy(sure[0]).float() > threshold).tolist() == [False, True]

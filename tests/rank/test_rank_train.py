@@ -57,7 +57,7 @@ def test_loss_of_each_mode(classes: int, lengths: bool) -> None:
     for mode, total in expected.items():
         value, same = losses(model, sequences, mode)  # type: ignore[arg-type]
         assert float(value.detach()) == pytest.approx(total / 5, rel=1e-5)
-        assert torch.equal(same.step, decision.step) and same.computed == int(ends.sum())
+        assert torch.equal(same.step, decision.step) and same.computed == 9 * 5
         torch.testing.assert_close(same.logits, decision.logits.detach())
     assert float(own.detach()) == pytest.approx(
         sum(each[step] for each, step in zip(wrong, decision.step.tolist(), strict=True)) / 5,
@@ -186,6 +186,8 @@ def test_it_learns_to_answer_early() -> None:
         ({"max_norm": 0.0}, "max_norm is 0.0"),
         ({"best_from": 1.5}, "best_from is 1.5; expected 0 to 1"),
         ({"patience": 0}, "patience is 0"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1; expected 0 or more"),
+        ({"alpha": 1.0}, "alpha is 1.0; expected a number between 0 and 1"),
     ],
 )
 def test_bad_settings(settings: dict[str, Any], words: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.learning.phases import run_phase
 from plastorch.rl.a2c import (
@@ -199,7 +200,7 @@ def training(net: ActorCritic, iterations: int = 25, **settings: Any) -> ActorCr
 
 def test_records_have_the_mean_reward_since_the_last_one() -> None:
     net = network()
-    phase = training(net, warm_up=25)
+    phase = training(net, learning_rate=0.0)
     records = run_phase(phase)
     assert [record["iteration"] for record in records] == [10, 20, 25]
     rewards = [
@@ -231,6 +232,26 @@ def test_warm_up_changes_nothing_and_updates_are_adams_on_clipped_gradients(
         grad = theirs.grad * min(1.0, 4.0 / float(norm))
         expected = theirs - rate * grad / (grad.abs() + 1e-4)  # Adam's first step
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_phase_learns_from_its_first_iteration_on_unless_told_otherwise() -> None:
+    net, other = network(), network()
+    training(net, iterations=1).step()
+    pairs = zip(net.parameters(), other.parameters(), strict=True)
+    assert not any(torch.equal(one, before) for one, before in pairs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"warm_up": 25}, "warm_up is 25; expected 0 to 24"),
+        ({"warm_up": -1}, "warm_up is -1"),
+        ({"iterations": 0}, "iterations is 0"),
+    ],
+)
+def test_bad_settings(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        training(network(), **settings)
 
 
 def test_any_environment_and_core_discount_and_scale() -> None:
@@ -277,11 +298,14 @@ def test_a_phase_goes_on_with_the_same_bits(schedule: Any) -> None:
     )
     first = training(net, warm_up=2, schedule=schedule)
     kept = [record for _ in range(7) for record in first.step()]
-    state = {name: value.clone() for name, value in first.state_dict().items()}
+    state = first.state_dict()
+    reward = state["reward"].clone()
     rest = training(net, warm_up=2, schedule=schedule)
     rest.position = 7
     rest.load_state_dict(state)
     kept += run_phase(rest)
+    first.reward += 1
+    assert torch.equal(state["reward"], reward)  # it is shared with neither phase
     assert kept == records
     for a, b in zip(whole.parameters(), net.parameters(), strict=True):
         assert torch.equal(a, b)

@@ -263,3 +263,57 @@ def test_training_ends_when_a_hundred_returns_are_enough(tmp_path: Path) -> None
     run_phase(training)
     assert training.algorithm.trained == 20 + 2 * MEMORY
     assert [path.name for path in tmp_path.iterdir()] == ["rllib-rnn-00010000"]
+
+
+def test_a_training_that_was_stopped_ends_where_it_would_have(tmp_path: Path) -> None:
+    """The checkpoint of the stop stays until the run names the last one."""
+    from plastorch.rl.training import MEMORY, AgentTraining
+
+    net, returns = agent(RNN(2, 3)), [float(i) for i in range(3 * MEMORY)]
+
+    class Module:
+        agent = net
+
+    class Algorithm:
+        def __init__(self) -> None:
+            self.trained = 0
+
+        def train(self) -> dict[str, Any]:
+            self.trained += 1
+            played = {"episode_return_mean": returns[self.trained - 1]}
+            return {"env_runners": played, "num_env_steps_sampled_lifetime": self.trained}
+
+        def get_module(self) -> type[Module]:
+            return Module
+
+        def save_to_path(self, path: Path) -> None:
+            path.mkdir()
+            (path / "trained").write_text(str(self.trained))
+
+        def restore_from_path(self, path: Path) -> None:
+            self.trained = int((path / "trained").read_text())
+
+        def stop(self) -> None:
+            pass
+
+    class Config:
+        build_algo = Algorithm
+
+    def training(enough: float) -> AgentTraining:
+        return AgentTraining("rnn", net, Config, iterations=500, folder=tmp_path, enough=enough)
+
+    # returns 20 to 119 have a mean of 69.5
+    first = training(69.5)
+    for _ in range(MEMORY - 10):
+        first.step()
+    state = first.state_dict()
+    rest = training(69.5)
+    rest.position = MEMORY - 10
+    rest.load_state_dict(state)
+    run_phase(rest)
+    assert rest.algorithm.trained == 120
+    rest.state_dict()
+    names = {"rllib-rnn-00000090", "rllib-rnn-00000500"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    rest.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"rllib-rnn-00000500"}

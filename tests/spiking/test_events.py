@@ -106,6 +106,10 @@ def events_of(times: list[float], source: list[int], offsets: list[int]) -> Even
             r"\[1, 1\]; expected a row",
         ),
         (events_of([0.1, 0.2], [0, 1], [1, 2]), "offsets from 1 to 2"),
+        (
+            events_of([0.7], [0], [0, 1])._replace(times=torch.tensor([0.7])),
+            r"times are torch\.float32 \[1\]; expected a row of torch\.float64",
+        ),
     ],
 )
 def test_bad_events(events: Events, words: str) -> None:

@@ -41,7 +41,9 @@ def test_spikes_are_counted_by_network_and_neuron() -> None:
         (lambda: name_neurons(torch.ones(4, 2), LABELS - 1, 3), "labels go from -1 to 1"),
         (lambda: name_neurons(torch.ones(3, 2), LABELS, 3), r"shape \(4,\) and answers \(3, 2\)"),
         (
-            lambda: count_spikes(Events(torch.ones(1), LABELS[1:2], torch.tensor([0, 1])), 2),
+            lambda: count_spikes(
+                Events(torch.ones(1).double(), LABELS[1:2], torch.tensor([0, 1])), 2
+            ),
             "source goes from 2 to 2",
         ),
     ],

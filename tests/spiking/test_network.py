@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from plastorch import learn, set_gradients
 from plastorch.engine.errors import InputError
-from plastorch.spiking import Events, from_raster, to_raster
+from plastorch.spiking import Events, FatiguingNeuron, FatiguingSTDP, from_raster, to_raster
 from plastorch.spiking.encode import bernoulli, poisson
 from plastorch.spiking.event_engine import constants_of
 from plastorch.spiking.events import network_of
 from plastorch.spiking.kernels import LayerArrays, _fire
+from plastorch.spiking.layer import SpikingLayer
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF
 from plastorch.spiking.phase_change import PhaseChangeSynapses
@@ -285,6 +286,45 @@ def test_events_and_rasters_give_the_same() -> None:
     spikes, other = layer(raster)
     assert torch.equal(to_raster(events, NEURONS, DT, 120), spikes)
     torch.testing.assert_close(state, other)
+
+
+class Halves(nn.Module):
+    """A layer that sees a raster in two halves within one pass."""
+
+    def __init__(self, layer: SpikingLayer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = len(x) // 2
+        first, state = self.layer(x[:half])
+        second, _ = self.layer(x[half:], state)
+        return torch.cat([first, second])
+
+
+STILL = PhaseChangeSynapses(drift=0.0, read_noise=0.0, writing_noise=0.0)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        make(rule=PairSTDP(0.0, 0.0)),
+        make(Clocked, rule=PairSTDP(0.0, 0.0)),
+        make(synapses=STILL),
+        FatiguingNeuron(INPUTS, rule=FatiguingSTDP(initial_theta=0.5, learning_rate=0.0)),
+        FatiguingNeuron(INPUTS, rule=FatiguingSTDP(initial_theta=0.5), synapses=STILL),
+    ],
+)
+def test_two_halves_in_one_pass_are_the_whole(layer: SpikingLayer) -> None:
+    raster = raster_of(7)
+    torch.manual_seed(0)
+    whole = layer.learn(raster)
+    torch.manual_seed(0)
+    assert torch.equal(learn(Halves(layer), raster), whole.output) and whole.output.any()
+    for name, update in whole.updates.items():
+        change = -layer.get_parameter(name).grad
+        torch.testing.assert_close(change, update, rtol=1e-5, atol=1e-6)
+    assert whole.updates["theta"].any()
 
 
 def test_states_are_left_alone() -> None:
@@ -585,6 +625,18 @@ def test_states_that_are_not_of_the_layer(change: dict[str, Any], words: str) ->
             state = state._replace(**{of: old._replace(**{name: value})})
     with pytest.raises(InputError, match=words):
         make().respond(EVENTS, 0.12, state)
+
+
+def test_states_of_another_kind() -> None:
+    layer, other = make(), make(synapses=PhaseChangeSynapses())
+    for one, state, words in (
+        (layer, (1, 2), "state is a tuple; expected a STDPState"),
+        (layer, torch.ones(3, 5), "state is a Tensor"),
+        (layer, other.initial_state(3), "synapses of state are PhaseChangeState; expected those"),
+        (other, layer.initial_state(3), "synapses of state are NoneType; expected those of Phase"),
+    ):
+        with pytest.raises(InputError, match=words):
+            one(raster_of(0), state)
 
 
 @pytest.mark.parametrize("name", ["weight", "theta"])

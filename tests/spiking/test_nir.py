@@ -1,6 +1,7 @@
 """Networks to NIR and back, in memory and by file, and what NIR can't say."""
 
 import sys
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,12 @@ def test_learned_weights_go_out() -> None:
     np.testing.assert_array_equal(graph.nodes["lif"].v_threshold, 0.5 + layer.theta.double())
 
 
+def test_weights_beyond_the_bounds_go_out_as_they_are_used() -> None:
+    layer, x = layer_of(3, 2, LIF(threshold=1.5)), torch.eye(3)[None]
+    layer.weight.fill_(2.0)
+    assert torch.equal(through(from_nir(to_nir(layer)), x), through([layer], x))
+
+
 def chain(*nodes: Any) -> Any:
     return nir.NIRGraph.from_list(*nodes)
 
@@ -156,6 +163,7 @@ def branched() -> Any:
             r"layer 1 is refractory for 0\.005 s",
         ),
         (lambda: to_nir(layer_of(2, 2, inhibition=0.5)), "layer 0 has an inhibition of 0.5"),
+        (lambda: to_nir(layer_of(2, 2, LIF(tau=inf))), "layer 0 has a tau of inf s; expected a fi"),
         (lambda: to_nir([layer_of(2, 3), layer_of(4, 2)]), "layer 1 has 4 inputs; expected 3"),
         (lambda: from_nir(chain(linear())), "graph has 1 nodes; expected weights and LIF in turns"),
         (

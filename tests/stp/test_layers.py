@@ -240,9 +240,11 @@ def test_export(strict: bool) -> None:
     assert output[2:, 0].isnan().all() and output[:, 1].isfinite().all()
 
 
-def test_half_precision_runs() -> None:
-    output, state = STPN(4, 3, dtype=torch.bfloat16)(torch.randn(5, 2, 4, dtype=torch.bfloat16))
-    assert output.dtype == state.F.dtype == torch.bfloat16
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_runs(dtype: torch.dtype) -> None:
+    output, state = STPN(4, 3, dtype=dtype)(torch.randn(5, 2, 4, dtype=dtype))
+    assert output.dtype == state.F.dtype == dtype
+    assert output.isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,8 @@ def test_sums_of_products_of_saturated_numbers_are_finite(dtype: torch.dtype) ->
         ({"presynaptic": "old"}, "presynaptic is 'old'"),
         ({"plastic": "some"}, "plastic is 'some'"),
         ({"activation": "gelu"}, "activation is 'gelu'"),
+        ({"rule": "bcm"}, "rule is 'bcm'; expected one of hebb, oja"),
+        ({"decay": "before"}, "decay is 'before'; expected one of with, after"),
         ({"clamp": 0.0}, "clamp is 0.0"),
         ({"clamp": float("nan")}, "clamp is nan"),
         ({"plastic": "hidden", "recurrent": False}, "feed-forward"),

@@ -49,7 +49,7 @@ def _words() -> dict[str, list[str]]:
     from plastorch.cli import COMMANDS
     from plastorch.cli.files import VERBS
     from plastorch.cli.run import RunOptions
-    from plastorch.cli.sweep import SweepOptions
+    from plastorch.cli.sweep import SweepOptions, grid_of
     from plastorch.data import CATALOG
     from plastorch.experiments.registry import experiments, resolved
     from plastorch.hebbian.pretrained import cards
@@ -69,9 +69,10 @@ def _words() -> dict[str, list[str]]:
         "completion": ["bash", "zsh", "fish"],
     }
     for name, experiment in experiments().items():
-        words[f"run {name}"] = _options(RunOptions) + _options(resolved(experiment.config))
+        config = resolved(experiment.config)
+        words[f"run {name}"] = _options(RunOptions) + _options(config)
         words[f"run {name} *"] = words[f"run {name}"]
-        words[f"sweep {name}"] = _options(SweepOptions) + _options(resolved(experiment.config))
+        words[f"sweep {name}"] = _options(SweepOptions) + _options(grid_of(config))
         words[f"sweep {name} *"] = words[f"sweep {name}"]
     for verb, (of_verb, _, _) in VERBS.items():
         words[f"files {verb}*"] = _options(of_verb)
@@ -84,7 +85,13 @@ def _options(settings: type[Any]) -> list[str]:
     names = [field.name for field in fields(settings)]
     positional: Any = tyro.conf.Positional
     named = [name for name in names if hints[name] != positional[plain[name]]]
-    return [f"--{name.replace('_', '-')}" for name in named]
+    return [f"--{_renamed(hints[name]) or name.replace('_', '-')}" for name in named]
+
+
+def _renamed(hint: Any) -> str | None:
+    """Returns the name that a setting's annotation gives its option, if any."""
+    found = (getattr(part, "name", None) for part in getattr(hint, "__metadata__", ()))
+    return next(filter(None, found), None)
 
 
 def _bash(words: dict[str, list[str]], shell: Shell) -> str:

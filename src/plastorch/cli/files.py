@@ -13,7 +13,7 @@ from rich.text import Text
 
 from plastorch.cli.files_abstain import Cautious, check_abstention, least_confidence
 from plastorch.cli.files_fit import Fit, fit
-from plastorch.cli.files_out import check, put_sidecars, put_tags
+from plastorch.cli.files_out import TOLD, check, put_sidecars, put_tags
 from plastorch.cli.files_page import Page, page
 from plastorch.cli.files_records import compare, records_of, say, wants_magic
 from plastorch.cli.files_records import status as status_line
@@ -180,38 +180,52 @@ def _predict(options: Predict) -> None:
     model = load_model(options.model)
     check(model, options.records, options.sidecar, options.write_xattr)
     least = least_confidence(model, options.min_confidence, options.coverage)
+    told: list[pl.DataFrame] = []
     with status_line() as status:
 
         def tell(rows: int) -> None:
             status.update(f"{rows:,} records")
 
-        by = _predict_on_ray if options.engine == "ray" else _predict_here
-        rows = by(model, options, least, tell)
+        if options.engine == "ray":
+            rows = _predict_on_ray(model, options, least, tell)
+        else:
+            rows = _predict_here(model, options, least, tell, told)
     asked = f"; below a confidence of {least:.3f} the class is empty" if least > 0 else ""
     kind = "classes" if model.tagging is None else "tags"
     print(f"{options.out}: {rows:,} records, {len(model.classes_)} {kind}{asked}")
     if options.sidecar:
-        put_sidecars(options.records, options.out, options.sidecar, model)
+        put_sidecars(options.records, told, options.sidecar, model)
     if options.write_xattr:
-        put_tags(options.records, options.out, model, dry=not options.yes)
+        put_tags(options.records, told, model, dry=not options.yes)
 
 
 def _predict_here(
-    model: "TrainedClassifier", options: Predict, least: float, tell: Callable[[int], None]
+    model: "TrainedClassifier",
+    options: Predict,
+    least: float,
+    tell: Callable[[int], None],
+    told: "list[pl.DataFrame]",
 ) -> int:
-    from plastorch.files.catalog import write_frames
+    """Writes the table of answers; adds to ``told`` what other programs are to be told of them."""
+    from plastorch.files.catalog import beside, check_out, write_parts
     from plastorch.files.shards import labeled
 
-    def answers() -> "Iterator[pl.DataFrame]":
+    out = check_out(options.out)
+
+    def answers(aside: Path) -> "Iterator[pl.DataFrame]":
         rows = 0
-        for part in records_of(model, options.records):
+        for part in records_of(model, options.records, (out, aside)):
             if rows == 0:
                 compare(model, part.columns, str(options.records))
-            yield labeled(model, part, rows, by_class=options.by_class, min_confidence=least)
+            found = labeled(model, part, rows, by_class=options.by_class, min_confidence=least)
+            if options.sidecar or options.write_xattr:
+                told.append(found.select(*TOLD))
+            yield found
             rows += part.height
             tell(rows)
 
-    return write_frames(answers(), options.out, options.raw)
+    with beside(out) as aside:
+        return write_parts(answers(aside), out, aside, raw=options.raw)
 
 
 def _predict_on_ray(

@@ -193,7 +193,8 @@ def _classes(column: "pl.Series") -> NDArray[Any]:
 
 
 def _labeled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", "pl.Series"]:
-    """Returns the records that have a label, reduced to usable columns, and their labels."""
+    """Returns the records that have a label, or may have none, reduced to usable columns, and their
+    labels."""
     import polars as pl
 
     for name in (options.label, *options.ignore):
@@ -202,9 +203,9 @@ def _labeled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", "pl.S
     lacking = frame[options.label].null_count()
     if lacking == frame.height:
         raise InputError(f"column {options.label!r} holds no class")
-    if lacking:
+    if lacking and options.separator is None:
         say(f"{lacking:,} records have no class in {options.label!r} and are left out")
-    frame = frame.filter(pl.col(options.label).is_not_null())
+        frame = frame.filter(pl.col(options.label).is_not_null())
     column = frame[options.label]
     left_out = {options.label, *options.ignore}
     if options.update is None:  # a model knows its keys, and a few records don't tell identifiers

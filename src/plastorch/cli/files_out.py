@@ -1,6 +1,6 @@
 """``plastorch files predict``: classes beside the files, as sidecars and as tags."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,11 +8,15 @@ from plastorch.cli.words import one_line
 from plastorch.engine.errors import InputError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from plastorch.files.hand_over import Answer, Form
     from plastorch.files.trained import TrainedClassifier
 
 LISTED = 20
 """Largest number of files that are listed before tags are written."""
+TOLD = ("path", "class", "confidence", "keys")
+"""Columns of predictions that other programs are told."""
 
 
 def check(
@@ -28,16 +32,20 @@ def check(
             raise InputError(f"class {name!r} holds a comma, which separates tags; expected none")
 
 
-def put_sidecars(root: Path, predictions: Path, form: "Form", model: "TrainedClassifier") -> None:
-    """Writes sidecars from a table of predictions, and prints the files' fates."""
+def put_sidecars(
+    root: Path, predictions: "Iterable[pl.DataFrame]", form: "Form", model: "TrainedClassifier"
+) -> None:
+    """Writes sidecars from the frames of predictions, and prints the files' fates."""
     from plastorch.files.hand_over import write_sidecars
 
     found = _answers(predictions, model)
     print(f"sidecars: {_told(write_sidecars(root, found, form, model.fingerprint))}")
 
 
-def put_tags(root: Path, predictions: Path, model: "TrainedClassifier", dry: bool) -> None:
-    """Writes tags from a table of predictions, or lists them; prints the files' fates."""
+def put_tags(
+    root: Path, predictions: "Iterable[pl.DataFrame]", model: "TrainedClassifier", dry: bool
+) -> None:
+    """Writes tags from the frames of predictions, or lists them; prints the files' fates."""
     from plastorch.files.hand_over import write_tags
 
     listed = 0
@@ -52,19 +60,19 @@ def put_tags(root: Path, predictions: Path, model: "TrainedClassifier", dry: boo
     print(f"tags: {_told(fates)}" + "; nothing was written: --yes writes them" * dry)
 
 
-def _answers(out: Path, model: "TrainedClassifier") -> "Iterator[Answer]":
-    """Yields the files of a table of predictions that have an answer."""
+def _answers(
+    predictions: "Iterable[pl.DataFrame]", model: "TrainedClassifier"
+) -> "Iterator[Answer]":
+    """Yields the files of predictions that have an answer."""
     import polars as pl
 
-    from plastorch.files.catalog import frames
     from plastorch.files.hand_over import Answer
     from plastorch.files.tags import split_tags
 
     tagging = model.tagging
-    for part in frames(out):
-        texts = pl.col("path", "class", "keys").cast(pl.String)
-        known = part.select(texts, "confidence").filter(pl.col("class").is_not_null())
-        for path, label, keys, confidence in known.iter_rows():
+    for part in predictions:
+        known = part.filter(pl.col("class").is_not_null())
+        for path, label, confidence, keys in known.select(*TOLD).iter_rows():
             tags = None if tagging is None else split_tags(label, tagging.separator)
             yield Answer(path, label, confidence, keys or "", tags)
 

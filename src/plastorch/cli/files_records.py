@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from plastorch.files.trained import TrainedClassifier
 
 
-def records_of(model: "TrainedClassifier", path: Path) -> "Iterable[pl.DataFrame]":
-    """Returns the records of a catalog or a folder in chunks."""
+def records_of(
+    model: "TrainedClassifier", path: Path, written: Collection[Path] = ()
+) -> "Iterable[pl.DataFrame]":
+    """Returns the records of a catalog, or of a folder but for what is written, in chunks."""
     from plastorch.files.catalog import frames
     from plastorch.files.scan import scan
 
-    return scan(path, magic=wants_magic(model)) if path.is_dir() else frames(path)
+    if path.is_dir():
+        return scan(path, magic=wants_magic(model), skip=written)
+    return frames(path)
 
 
 def wants_magic(model: "TrainedClassifier") -> bool:

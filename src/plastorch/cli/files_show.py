@@ -53,9 +53,9 @@ def _labels(source: Path) -> "Labels":
         raise InputError(f"{source} can't be read: {error.strerror}") from None
     if start.startswith(b"SQLite format 3\0"):
         return _of_store(source)
-    from plastorch.files.catalog import TEXT
+    from plastorch.files.catalog import is_parquet
 
-    if start.startswith(b"PAR1") or source.name.endswith(TEXT):
+    if start.startswith(b"PAR1") or not is_parquet(source):
         return _of_predictions(source)
     return _of_model(source)
 

@@ -34,9 +34,9 @@ def _tags_of(column: "pl.Series", separator: str) -> NDArray[Any]:
 
     if isinstance(column.dtype, (pl.List, pl.Array)):
         lists = column.cast(pl.List(pl.String)).to_list()
-        rows = [tuple(tag for tag in row if tag) for row in lists]
+        rows = [tuple(tag for tag in row or () if tag) for row in lists]
     else:
-        rows = [split_tags(text, separator) for text in texts(column).to_list()]
+        rows = [split_tags(text, separator) for text in texts(column).fill_null("").to_list()]
     every = {tag for row in rows for tag in row}
     if longest := [tag for tag in every if len(tag.encode()) > MOST_NAME]:
         raise InputError(

@@ -11,14 +11,19 @@ from pathlib import Path
 
 import plastorch
 from plastorch.data.root import cache_root
-from plastorch.engine.output import write_atomically
+from plastorch.engine.output import WriteError, write_atomically
 
 
-def print_help(prog: str, parse: Callable[[], object]) -> None:
+def print_help(prog: str, config: type | str, parse: Callable[[], object]) -> None:
     """Prints the help of a command that ``parse`` would print, which is made once per version.
 
-    Terminals have colors, and lines as wide as they are; each has help of its own.
+    Terminals have colors, and lines as wide as they are; each has help of its own. Settings
+    (``config``) of another package can change at any time, so their help isn't kept.
     """
+    if not (config if isinstance(config, str) else config.__module__).startswith("plastorch."):
+        with contextlib.suppress(SystemExit):
+            parse()
+        return
     width, colors = shutil.get_terminal_size().columns, sys.stdout.isatty()
     key = hashlib.sha256(f"{prog} {width} {colors} {_version()}".encode()).hexdigest()[:16]
     folder = cache_root() / "help"
@@ -30,7 +35,7 @@ def print_help(prog: str, parse: Callable[[], object]) -> None:
         pass
     text = _captured(parse, colors)
     print(text, end="")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, WriteError):
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob(f"{name}.*"):
             old.unlink(missing_ok=True)

@@ -74,13 +74,13 @@ def run(arguments: list[str]) -> int:
         return _parse_run(resolved(experiment.config), experiment.name, arguments[1:])
 
     if {"-h", "--help"} & set(arguments):
-        print_help(f"plastorch run {experiment.name}", parsed)
+        print_help(f"plastorch run {experiment.name}", experiment.config, parsed)
         return 0
     options, config = parsed()
     with joined():
         if options.resume is None:
             return _run(_created(experiment.name, options, config), options)
-        device = options.device if "--device" in arguments else None
+        device = options.device if "device" in named(arguments) else None
         return _run(_resumed(experiment.name, options.resume), options, device)
 
 
@@ -172,16 +172,22 @@ def _parse_run(config: type[T], name: str, arguments: list[str]) -> tuple[RunOpt
     both.__doc__ = f"Runs {name}: progress, a run folder, claims and a report page."
     prog = f"plastorch run {name}"
     options, found = parse(both, prog, arguments)
-    words = {word.partition("=")[0].replace("_", "-") for word in arguments}
+    names = named(arguments)
     given = {
         field.name: getattr(found, field.name)
         for field in fields(found)
-        if {f"--{prefix}{field.name.replace('_', '-')}" for prefix in ("", "no-")} & words
+        if {field.name, f"no_{field.name}"} & names
     }
     try:
         return options, config(**given)
     except InputError as error:
         raise InputError(f"{error}; see {prog} --help") from None
+
+
+def named(arguments: Iterable[str]) -> set[str]:
+    """Returns the names of options that were given, as ``--NAME VALUE`` or ``--NAME=VALUE``."""
+    words = (word for word in arguments if word.startswith("--"))
+    return {word[2:].partition("=")[0].replace("-", "_") for word in words}
 
 
 def unchecked(config: type[Any], options: Iterable[tuple[str, Any, Any]] = ()) -> type[Any]:

@@ -15,7 +15,7 @@ import tyro
 
 from plastorch.cli.kept_help import print_help
 from plastorch.cli.parse import parse, titled
-from plastorch.cli.run import described_experiments, unchecked
+from plastorch.cli.run import described_experiments, named, unchecked
 from plastorch.engine.errors import InputError, check_one_of
 
 if TYPE_CHECKING:
@@ -71,13 +71,15 @@ def sweep(arguments: list[str]) -> int:
     experiment = find(arguments[0])
     if {"-h", "--help"} & set(arguments):
         parsed = partial(_parsed, experiment, arguments[1:])
-        print_help(f"plastorch sweep {experiment.name}", parsed)
+        print_help(f"plastorch sweep {experiment.name}", experiment.config, parsed)
         return 0
     options, given = _parsed(experiment, arguments[1:])
     if options.resume is not None:
-        if given or "--seeds" in arguments:
+        planned = {"seeds", "quick", "no_quick", "device", "cpus_per_run"} & named(arguments)
+        if given or planned:
             raise InputError(
-                "resume goes on with a sweep as it was planned; expected no fields and no seeds"
+                "resume goes on with a sweep as it was planned; expected no fields, and no "
+                "--seeds, --quick, --device or --cpus-per-run"
             )
         return _resume(experiment.name, options)
     return _begin(experiment, options, given)

@@ -156,6 +156,14 @@ def check_audio_actions(actions: AudioActions) -> None:
     _check_extent("length", actions.length)
 
 
+def check_lengths(actions: ImageActions | AudioActions) -> None:
+    """Raises InputError unless all fields are as long as the first one."""
+    count = len(actions[0]) if actions[0].dim() else 0
+    for name, field in actions._asdict().items():
+        if field.shape != (count,):
+            raise InputError(f"{name} has shape {tuple(field.shape)}; expected ({count},)")
+
+
 def on(values: Tensor, device: torch.device | str) -> Tensor:
     """Moves a tensor to a device; a move from the CPU to a GPU doesn't wait for the GPU."""
     return values.to(device, non_blocking=torch.device(device).type == "cuda")

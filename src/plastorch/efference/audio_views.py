@@ -8,7 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.data.audio.logmel import FLOOR
-from plastorch.efference.actions import AudioActions, Views, any_on_cpu, check_audio_actions
+from plastorch.efference.actions import (
+    AudioActions,
+    Views,
+    any_on_cpu,
+    check_audio_actions,
+    check_lengths,
+)
 from plastorch.engine.errors import InputError, check_finite, check_positive
 
 _DECIBEL = math.log(10) / 10
@@ -101,8 +107,9 @@ class AudioViews(Views):
             Views, float32 [B, 1, bands, frames].
 
         Raises:
-            InputError: the clips have another shape or type, the number of actions differs, or, on
-                the CPU, an action is not finite, or a crop has no length or leaves the clip.
+            InputError: the clips have another shape or type, the number of actions differs, or that
+                of a field's numbers, or, on the CPU, an action is not finite, or a crop has no
+                length or leaves the clip.
         """
         _check_clips(sources)
         _check_crops(len(sources), actions)
@@ -179,6 +186,7 @@ def _check_clips(clips: Tensor) -> None:
 
 def _check_crops(count: int, actions: AudioActions) -> None:
     check_audio_actions(actions)
+    check_lengths(actions)
     if len(actions.start) != count:
         raise InputError(f"actions are of {len(actions.start)} views; expected {count}, the clips")
     if actions.start.device.type == "cpu":

@@ -12,8 +12,8 @@ from plastorch.efference.actions import AudioActions, Views, on
 from plastorch.efference.copies import FACTORS, Actions, Kind, command
 from plastorch.engine.errors import InputError, check_finite, check_one_of, check_positive
 
-_COLORS = slice(FACTORS["full"].index("brightness"), FACTORS["full"].index("hue") + 1)
-_FIVE = (*FACTORS["full"][_COLORS], "blur")
+_COLORS = ("brightness", "contrast", "saturation", "hue")
+_FIVE = (*_COLORS, "blur")
 _BINARY = ("flip", "gray", "solarized")
 
 
@@ -80,9 +80,9 @@ class Bins:
         if isinstance(a, AudioActions) or isinstance(b, AudioActions):
             return codes
         if self.kind != "full":
-            return codes.masked_fill((a.solarized | b.solarized)[:, None], -1)
-        codes[:, _COLORS].masked_fill_((a.gray | b.gray)[:, None], -1)
-        return codes
+            codes = codes.masked_fill((a.solarized | b.solarized)[:, None], -1)
+        of_color = on(self._of_color, codes.device)
+        return codes.masked_fill((a.gray | b.gray)[:, None] & of_color, -1)
 
     def encode(self, command: Tensor) -> Tensor:
         """Returns the classes of efference copies.
@@ -113,6 +113,11 @@ class Bins:
         most = max(self.sizes) - 1
         rows = [(*edges, *[math.inf] * (most - len(edges))) for edges in self.edges]
         return torch.tensor(rows, dtype=torch.float64)
+
+    @cached_property
+    def _of_color(self) -> Tensor:
+        """Returns whether a factor is a color, which gray views don't show [K]."""
+        return torch.tensor([name in _COLORS for name in self.factors])
 
     @cached_property
     def _single(self) -> Tensor:

@@ -102,13 +102,13 @@ def ridge_accuracy(
 
     Args:
         features: training features [N, D].
-        labels: training classes, int64 [N].
+        labels: training classes, int64 [N], at least two.
         test_features: test features [M, D].
         test_labels: test classes, int64 [M].
         seed: random seed that selects training samples for the choice of penalty.
 
     Raises:
-        InputError: see :func:`chosen_ridge`; or labels don't fit.
+        InputError: see :func:`chosen_ridge`; or labels don't fit, or all samples are of one class.
 
     Example:
         >>> x, y = torch.randn(40, 3), torch.arange(40) % 2
@@ -118,6 +118,7 @@ def ridge_accuracy(
     """
     _check_labeled(features, labels)
     _check_labeled(test_features, test_labels, features.shape[1])
+    _check_classes(labels)
 
     def wrong(predicted: Any, wanted: Any) -> float:
         return float((predicted.argmax(1) != wanted.argmax(1)).mean())
@@ -153,8 +154,8 @@ def logistic_accuracy(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if not (labels != labels[0]).any():
-        raise InputError(f"labels are all {int(labels[0])}; expected at least two classes")
+    _check_labeled(features, labels)
+    _check_classes(labels)
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=LOGISTIC_ITERATIONS))
     return _score(probe, features, labels, test_features, test_labels)
 
@@ -181,12 +182,19 @@ def _score(
     """Fits a classifier of scikit-learn, and returns its test accuracy."""
     _check_labeled(features, labels)
     _check_labeled(test_features, test_labels, features.shape[1])
-    known, classes, new, truth = (
-        of.detach().cpu().numpy() for of in (features, labels, test_features, test_labels)
+    known, new = (  # numpy has no bfloat16
+        of.detach().to(torch.promote_types(of.dtype, torch.float32)).cpu().numpy()
+        for of in (features, test_features)
     )
+    classes, truth = (of.cpu().numpy() for of in (labels, test_labels))
     return float(classifier.fit(known, classes).score(new, truth))
 
 
 def _check_labeled(features: Tensor, labels: Tensor, width: int | None = None) -> None:
     check_features("features", features, width)
     check_labels(labels, len(features))
+
+
+def _check_classes(labels: Tensor) -> None:
+    if not (labels != labels[0]).any():
+        raise InputError(f"labels are all {int(labels[0])}; expected at least two classes")

@@ -50,8 +50,12 @@ class AugSelf(ActionHead):
 
     def losses(self, of: Transitions, weights: Tensor) -> HeadLosses:
         """Returns the mean squared error, weighted over the differences."""
-        wanted = _numbers(of.targets)
-        each = (single(self(of.before, of.after)) - wanted).square().mean(dim=0)
+        predicted, wanted = single(self(of.before, of.after)), _numbers(of.targets)
+        if wanted.shape != predicted.shape:
+            raise InputError(
+                f"targets have shape {tuple(wanted.shape)}; expected {tuple(predicted.shape)}"
+            )
+        each = (predicted - wanted).square().mean(dim=0)
         return HeadLosses((each * weights).sum() / weights.sum(), each.detach())
 
 

@@ -142,11 +142,13 @@ def _area(right: Tensor, objects: int) -> float:
 
 def _mean_overlap(a: Tensor, b: Tensor) -> float:
     """Returns the mean intersection over union of pairs of boxes, by center and size [N, 4]."""
-    from torchvision.ops import box_convert, box_iou
+    from torchvision.ops import box_area, box_convert
 
     a = torch.cat([a[:, :2], a[:, 2:].clamp(min=0)], dim=1)  # a predicted size may be negative
-    overlaps = box_iou(*(box_convert(of, "cxcywh", "xyxy") for of in (a, b)))
-    return float(overlaps.diagonal().contiguous().mean())
+    a, b = (box_convert(of, "cxcywh", "xyxy") for of in (a, b))
+    sides = torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])
+    shared = sides.clamp(min=0).prod(dim=1)
+    return float((shared / (box_area(a) + box_area(b) - shared)).mean())
 
 
 def _colors(scenes: Scenes) -> Tensor:

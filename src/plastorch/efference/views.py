@@ -8,7 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.efference.actions import ImageActions, Views, any_on_cpu, check_image_actions, theta
+from plastorch.efference.actions import (
+    ImageActions,
+    Views,
+    any_on_cpu,
+    check_image_actions,
+    check_lengths,
+    theta,
+)
 from plastorch.efference.colors import blurred, grayed, jittered, solarized
 from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.threads import in_threads
@@ -232,10 +239,8 @@ def _check_boxes(count: int, actions: ImageActions) -> None:
 
 def _check_fields(actions: ImageActions) -> None:
     """Checks that fields are real numbers or bools, as many each."""
-    count = len(actions.top) if actions.top.dim() else 0
+    check_lengths(actions)
     for name, field in actions._asdict().items():
-        if field.shape != (count,):
-            raise InputError(f"{name} has shape {tuple(field.shape)}; expected ({count},)")
         known = field.dtype == torch.bool if name in _BOOLS else field.is_floating_point()
         if not known:
             expected = "torch.bool" if name in _BOOLS else "floating point"

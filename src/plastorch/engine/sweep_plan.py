@@ -102,6 +102,8 @@ class Sweep:
         """Raises TypeError, KeyError or IndexError if a part of the sweep is invalid."""
         if not all(type(one) is dict for one in (self.fields, self.failed, *self.settings)):
             raise TypeError
+        if not self.settings or not all(type(one) is list for one in self.fields.values()):
+            raise TypeError
         if type(self.experiment) is not str or type(self.cpus) is not int or self.cpus < 1:
             raise TypeError
         for trial in self.trials:

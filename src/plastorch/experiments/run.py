@@ -68,6 +68,8 @@ def run_or_resume(
         tell=tell,
     )
     with folder.alone(wait_s):
+        if (done := folder.finished()) is not None:
+            return done
         try:
             return resolved(experiment.measure)(config, context)
         except (Interrupted, KeyboardInterrupt, WorkerLost) as stop:

@@ -1,5 +1,6 @@
 """Checks of what scikit-learn users pass to the classifier: records, classes, a seed."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import as_input_error
 from plastorch.files.as_frame import as_frame
 from plastorch.files.catalog import read_catalog
+
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What no class or tag may hold: numpy strips NUL, and a model file holds only valid Unicode."""
 
 
 def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
@@ -39,7 +43,8 @@ def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
 
 
 def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
-    """Returns one class per record [N]; raises InputError if any is missing or a fraction."""
+    """Returns one class per record [N]; raises InputError if any is missing, a fraction or text
+    with NUL or a lone surrogate."""
     if y is None:
         raise InputError("requires y to be passed, but the target y is None; expected classes [N]")
     with as_input_error("y"):
@@ -52,11 +57,14 @@ def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
         raise InputError(f"y is missing in {missing} records; expected a class for each")
     with as_input_error("y"):
         check_classification_targets(labels)
+    _check_texts(y, "y")
     return labels
 
 
 def classes_of(labels: ArrayLike, argument: str) -> NDArray[Any]:
-    """Returns the sorted distinct classes; raises InputError unless there are two or more."""
+    """Returns the sorted distinct classes; raises InputError unless there are two or more, none
+    with NUL or a lone surrogate."""
+    _check_texts(labels, argument)
     with as_input_error(argument):
         classes = np.unique(np.asarray(labels))
     if len(classes) < 2:
@@ -77,6 +85,12 @@ def codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
             f"y holds {unknown.tolist()[0]!r}; expected only the {len(classes)} classes before"
         )
     return codes
+
+
+def _check_texts(labels: ArrayLike, argument: str) -> None:
+    for text in {label for label in np.asarray(labels, object).flat if isinstance(label, str)}:
+        if NO_TEXT.search(text):
+            raise InputError(f"{argument} holds {text!r}; expected valid Unicode without NUL")
 
 
 def _is_array(X: Any) -> bool:

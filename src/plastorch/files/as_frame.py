@@ -6,6 +6,7 @@ from numbers import Number
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from plastorch.engine.errors import InputError
@@ -20,8 +21,9 @@ def as_frame(records: Any) -> pl.DataFrame:
     Records are dicts, a polars, pandas or Arrow frame (without its index), or the path of a Parquet
     file. Numbers in text stay text. A key whose values are of several types, such as 7 and "seven",
     becomes text: "7" and "seven"; true becomes "true", and a list its elements joined by "|". Whole
-    numbers, fractions and truth values together become numbers. NaN is missing, "" is not. Bytes of
-    text that are not valid Unicode, as in some file names, are written out: ``\\udcff``.
+    numbers, fractions and truth values together become numbers; whole numbers beyond 128 bits count
+    as text. NaN is missing, "" is not. Bytes of text that are not valid Unicode, as in some file
+    names, are written out: ``\\udcff``.
 
     Raises InputError if there is no record or no key, two keys have the same name, one is "*" or a
     pattern such as "^.*$", or values are bytes, dicts, nested lists or Python objects.
@@ -79,9 +81,11 @@ def _from_pandas(frame: Any) -> pl.DataFrame:
         return pl.from_pandas(frame)
     except ImportError:
         raise InputError("pyarrow is missing; expected: pip install pyarrow") from None
-    except (ValueError, TypeError):  # from pyarrow: a column of several types
+    except (ValueError, TypeError, OverflowError, NotImplementedError):
+        # From pyarrow: a column of several types, or of one that it doesn't know.
         objects = frame.astype(object).where(frame.notna(), None)
-        return pl.DataFrame([_column(n, objects.iloc[:, j].tolist()) for j, n in enumerate(names)])
+        columns = (map(_known, objects.iloc[:, j]) for j in range(len(names)))
+        return pl.DataFrame([_column(n, list(c)) for n, c in zip(names, columns, strict=True)])
 
 
 def _from_dicts(rows: list[Any]) -> pl.DataFrame:
@@ -94,6 +98,7 @@ def _from_dicts(rows: list[Any]) -> pl.DataFrame:
     for name in names:
         if not isinstance(name, str):
             raise InputError(f"key {name!r} is {type(name).__name__}; expected text")
+    rows = [{name: _known(value) for name, value in row.items()} for row in rows]
     try:
         return pl.from_dicts(rows, infer_schema_length=None)
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError):
@@ -108,6 +113,17 @@ def _column(name: str, values: list[Any]) -> pl.Series:
     with refusals(f"key {name!r}"):
         column = pl.Series(name, values, strict=False)
     return column
+
+
+def _known(value: Any) -> Any:
+    """Returns None for NaN, and text for a whole number that polars would take for missing."""
+    return list(map(_known_part, value)) if isinstance(value, (list, tuple)) else _known_part(value)
+
+
+def _known_part(value: Any) -> Any:
+    if isinstance(value, int) and not -(2**127) <= value < 2**127:
+        return str(value)
+    return None if isinstance(value, (float, np.floating)) and value != value else value
 
 
 def _text(value: Any) -> str:

@@ -37,15 +37,15 @@ def read_catalog(path: str | Path) -> pl.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} is not a file; expected Parquet, .csv, .tsv or .jsonl")
-    if not path.name.endswith(TEXT):
+    if not _ends_in(path, TEXT):
         with refusals(f"records: {path} is not Parquet"):
             query = pl.scan_parquet(path, glob=False, hive_partitioning=False)
             cells = query.select(pl.len()).collect().item() * len(query.collect_schema())
         if cells > MOST_CELLS:
             raise InputError(f"{path} holds {cells:,} values; expected at most {MOST_CELLS:,}")
         return as_frame(path)
-    is_csv = path.name.endswith(CSV)
-    source = read_bytes(path) if path.suffix == ".gz" else path
+    is_csv = _ends_in(path, CSV)
+    source = read_bytes(path) if path.suffix.lower() == ".gz" else path
     with refusals(f"{path} is no {'CSV file' if is_csv else 'JSON lines'} of records"):
         return (from_csv if is_csv else from_json_lines)(source)
 
@@ -64,7 +64,7 @@ def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
 
 def is_parquet(path: Path) -> bool:
     """Returns whether a file is read as Parquet."""
-    return path.is_file() and not path.name.endswith(TEXT)
+    return path.is_file() and not _ends_in(path, TEXT)
 
 
 def count_rows(path: Path) -> int:
@@ -136,6 +136,10 @@ def join_parts(
         else:
             query.sink_parquet(whole, row_group_size=row_group_size)
     put_in_place(whole, out)
+
+
+def _ends_in(path: Path, ends: tuple[str, ...]) -> bool:
+    return path.name.lower().endswith(ends)
 
 
 def _scan(path: Path) -> pl.LazyFrame:

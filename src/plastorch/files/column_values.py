@@ -35,15 +35,12 @@ def lacking(columns: Collection[str], keys: Sequence[Key]) -> list[str]:
 def texts(column: pl.Series) -> pl.Series:
     """Returns values as text, the same for all types: 7, 7.0 and "7" are "7". Lists are joined by
     "|", and fractions are written as polars does."""
-    if isinstance(column.dtype, (pl.List, pl.Array)):
-        if isinstance(column.dtype, pl.Array):
-            column = column.arr.to_list()
-        return column.cast(pl.List(pl.String)).list.join("|", ignore_nulls=True)
-    if isinstance(column.dtype, pl.Duration):
-        return column.dt.total_microseconds().cast(pl.String)
-    if column.dtype.is_float() or isinstance(column.dtype, pl.Decimal):
-        return _number_texts(column.cast(pl.Float64).fill_nan(None))
-    return column.cast(pl.String)
+    if isinstance(column.dtype, pl.Array):
+        column = column.arr.to_list()
+    if isinstance(column.dtype, pl.List):
+        parts = column.list.eval(_as_text(pl.element(), column.dtype.inner))
+        return parts.list.join("|", ignore_nulls=True)
+    return column.to_frame().select(_as_text(pl.first(), column.dtype)).to_series()
 
 
 def numbers(column: pl.Series) -> NDArray[np.float64]:
@@ -100,11 +97,15 @@ def utf8(text: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray
     return data, offsets, text.is_not_null().to_numpy()
 
 
-def _number_texts(column: pl.Series) -> pl.Series:
-    value = pl.col(column.name)
+def _as_text(value: pl.Expr, dtype: Any) -> pl.Expr:
+    if isinstance(dtype, pl.Duration):
+        value = value.dt.total_microseconds()
+    if not (dtype.is_float() or isinstance(dtype, pl.Decimal)):
+        return value.cast(pl.String)
+    value = value.cast(pl.Float64).fill_nan(None)
     whole = (value == value.floor()) & (value.abs() < 2.0**53)
     as_text = pl.when(whole).then(value.cast(pl.Int64, strict=False).cast(pl.String))
-    return column.to_frame().select(as_text.otherwise(value.cast(pl.String))).to_series()
+    return as_text.otherwise(value.cast(pl.String))
 
 
 def _parts(text: pl.Series, separator: str) -> pl.Series:

@@ -25,7 +25,7 @@ class Database:
     It keeps a write-ahead log, so others can read while rows are written; such logs need a local
     disk. The log is not forced to disk with every transaction (``synchronous=NORMAL``): what a
     killed process wrote is safe in the system's cache; a power failure can cost the last
-    transactions, not the database.
+    transactions, not the database. On a read-only file system a file can still be read.
 
     Raises InputError, and leaves the file as it is, if it is damaged or belongs to another program
     or a later version. Methods raise it too, with SQLite's message, if the disk is full or can't be
@@ -40,7 +40,11 @@ class Database:
             raise InputError(f"{path} is missing; expected a store of labels")
         if path.exists():
             check_file(path, "a store of labels")
-        uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+        # On a read-only file system a log can't be made; without one, nothing is left to change.
+        log = os.path.realpath(path) + "-wal"
+        fixed = not create and _is_read_only(path) and not os.path.exists(log)
+        mode = "rwc" if create else "ro&immutable=1" if fixed else "rw"
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
         with self._reporting():
             self._connection = sqlite3.connect(
                 uri, uri=True, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
@@ -50,7 +54,8 @@ class Database:
             if create and self._is_new():
                 self._make(table, application_id, version)
             self._check(table, application_id, version)
-            self._keep_log()
+            if not fixed:
+                self._keep_log()
             self.query("PRAGMA synchronous = NORMAL")
         except BaseException:
             self.close()
@@ -160,6 +165,10 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise InputError(f"{self.path}: {error}") from None
+
+
+def _is_read_only(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _without_links(path: str, flags: int) -> int:

@@ -13,17 +13,25 @@ _GUARDED = r"^'('*[=+\-@\t\r\n])"
 
 
 def guarded(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Puts an apostrophe before text that looks like a formula and is not a plain number."""
-    texts = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String]
-    return frame.with_columns(
-        pl.when(pl.col(name).str.contains(_FORMULA) & ~pl.col(name).str.contains(_NUMBER))
-        .then("'" + pl.col(name))
-        .otherwise(pl.col(name))
-        .alias(name)
-        for name in texts
+    """Puts an apostrophe before text and names of columns that look like a formula and are not a
+    plain number."""
+    schema = frame.collect_schema()
+    kinds = (pl.String, pl.Categorical, pl.Enum)
+    texts = [name for name, dtype in schema.items() if isinstance(dtype, kinds)]
+    names = pl.Series(schema.names(), dtype=pl.String)
+    safe = names.to_frame().select(_guarded(pl.first())).to_series()
+    return frame.with_columns(_guarded(pl.col(name).cast(pl.String)) for name in texts).rename(
+        dict(zip(names, safe, strict=True))
     )
 
 
 def unguarded(frame: pl.DataFrame) -> pl.DataFrame:
     """Removes the apostrophes of :func:`guarded`."""
-    return frame.with_columns(pl.col(pl.String).str.replace(_GUARDED, "${1}"))
+    names = pl.Series(frame.columns, dtype=pl.String).str.replace(_GUARDED, "${1}")
+    frame = frame.with_columns(pl.col(pl.String).str.replace(_GUARDED, "${1}"))
+    return frame.rename(dict(zip(frame.columns, names, strict=True)))
+
+
+def _guarded(text: pl.Expr) -> pl.Expr:
+    formula = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
+    return pl.when(formula).then("'" + text).otherwise(text).name.keep()

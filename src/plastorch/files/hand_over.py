@@ -111,8 +111,9 @@ def _write(file: Path, answer: Answer, form: Form, model: str) -> str:
                 return "kept a sidecar of another program"
     except FileNotFoundError:
         pass
-    except OSError:
-        return "kept a sidecar of another program"
+    except OSError as error:
+        other = error.errno == errno.ELOOP
+        return "kept a sidecar of another program" if other else "can't be written"
     found = {"class": answer.label} if answer.tags is None else {"tags": list(answer.tags)}
     told = {"plastorch": model, **found, "confidence": answer.confidence}
     text = json.dumps(told | {"keys": answer.keys.split(", ") if answer.keys else []}, indent=1)

@@ -75,7 +75,8 @@ class SavedModel:
         return 1 if self.tagging is None else 2
 
     def settings(self) -> dict[str, Any]:
-        """Returns all but the weights for JSON; raises InputError for classes it can't hold."""
+        """Returns all but the weights for JSON; raises InputError for text or classes that
+        :func:`read` would refuse."""
         values = np.array(self.classes.tolist())  # text in an array of objects becomes text
         kind = _KIND_OF.get(values.dtype.kind)
         if kind is None or not all(type(value) is _KINDS[kind] for value in self.classes.tolist()):
@@ -83,14 +84,19 @@ class SavedModel:
                 f"classes are {self.classes.dtype}; expected text, numbers or truth values in a "
                 "saved model"
             )
-        counts = self.class_count.tolist()
+        classes = {"kind": kind, "values": values.tolist(), "counts": self.class_count.tolist()}
+        _classes(classes, least=2 if self.tagging is None else 1)
+        for key in self.encoder.keys:
+            _check_text(key.name)
+        if self.tagging is not None:
+            _check_text(self.tagging.separator)
         return {
             "format": FORMAT,
             "params": self.params,
             "keys": [as_in(asdict(key), _A_KEY) for key in self.encoder.keys],
             "pairs": [asdict(pair) for pair in self.encoder.pairs],
             "neuron": as_in(asdict(self.neuron), _A_NEURON),
-            "classes": {"kind": kind, "values": values.tolist(), "counts": counts},
+            "classes": classes,
             "calibration": as_in(self.calibration._asdict(), _A_CALIBRATION),
             "kept": len(self.kept.codes),
             "features": int(self.features),
@@ -266,4 +272,7 @@ def _classes(given: dict[str, Any], least: int) -> NDArray[Any]:
 
 
 def _check_text(value: str) -> None:
-    value.encode()  # raises UnicodeEncodeError, a ValueError, for invalid Unicode
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the model holds {value[:200]!r}; expected valid Unicode") from None

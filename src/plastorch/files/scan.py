@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class ScannedFrames(Iterator[pl.DataFrame]):
         now: datetime | None,
         chunk: int,
         tell: Tell | None,
-        skip: Mapping[str, Collection[str]],
+        skip: Collection[Path],
     ) -> None:
         check_positive(chunk=chunk)
         self.summary = Summary()
@@ -33,7 +33,12 @@ class ScannedFrames(Iterator[pl.DataFrame]):
         self._now, self._began = present(now), time.perf_counter()
         os.close(open_root(self._root))
         self._listings = walk(
-            self._root, self.summary, magic=magic, most=chunk, skip=skip, tell=tell
+            self._root,
+            self.summary,
+            magic=magic,
+            most=chunk,
+            skip=_by_folder(self._root, skip),
+            tell=tell,
         )
         self._frames = self._make()
 
@@ -71,6 +76,7 @@ def scan(
     now: datetime | None = None,
     chunk: int = 100_000,
     tell: Tell | None = None,
+    skip: Collection[Path] = (),
 ) -> ScannedFrames:
     """Walks a tree and returns a row for each regular file.
 
@@ -84,6 +90,7 @@ def scan(
         chunk: number of files in memory at a time: a frame has at least this many rows and less
             than twice as many; only the last may have fewer.
         tell: callback, given the summary so far and the current folder, at most 10 times a second.
+        skip: paths of files and folders to leave out.
 
     Returns:
         Frames with the columns ``SCHEMA``, made on demand, and ``summary``.
@@ -99,7 +106,16 @@ def scan(
         >>> frame.select("path", "extension", "size", "magic").row(0)
         ('Notes.TXT', 'txt', 5, 'text')
     """
-    return ScannedFrames(root, magic=magic, now=now, chunk=chunk, tell=tell, skip={})
+    return ScannedFrames(root, magic=magic, now=now, chunk=chunk, tell=tell, skip=skip)
+
+
+def _by_folder(root: str, paths: Collection[Path]) -> dict[str, set[str]]:
+    """Returns the names of paths by their folders, relative to a root."""
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        where = os.path.relpath(os.path.realpath(path.parent), os.path.realpath(root))
+        found.setdefault("" if where == "." else where, set()).add(path.name)
+    return found
 
 
 def write_catalog(
@@ -141,9 +157,7 @@ def write_catalog(
     os.close(open_root(os.fspath(root)))
     out = check_out(out)
     with beside(out) as aside:
-        where = os.path.relpath(os.path.realpath(out.parent), os.path.realpath(root))
-        skip = {"" if where == "." else where: {out.name, aside.name}}
-        walked = ScannedFrames(root, magic=magic, now=now, chunk=chunk, tell=tell, skip=skip)
+        walked = scan(root, magic=magic, now=now, chunk=chunk, tell=tell, skip=(out, aside))
         write_parts(walked, out, aside, row_group_size=chunk)
     walked.summary.seconds = time.perf_counter() - began
     return walked.summary

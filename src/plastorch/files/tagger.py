@@ -226,7 +226,7 @@ class FileTagger(Learner):
             y: tags of each record [N]; of those that the model doesn't know, none is right.
             sample_weight: always None.
         """
-        wanted = [set(row) for row in rows_of_tags(y)]
+        wanted = rows_of_tags(y)
         found = [set(row) for row in self.predict(X)]
         if len(wanted) != len(found):
             raise InputError(

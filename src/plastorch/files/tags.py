@@ -7,6 +7,7 @@ from: Lipton, Elkan, Narayanaswamy, *Optimal thresholding of classifiers to maxi
 ECML 2014.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
+from plastorch.files.arrays import NO_TEXT
 from plastorch.files.calibration import Calibration, best_temperature, quantiles
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.files.predict import answered, driving_keys
@@ -78,13 +80,21 @@ def split_tags(text: str | None, separator: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
-def rows_of_tags(y: Iterable[Any]) -> list[tuple[Any, ...]]:
-    """Returns the tags of each record; raises InputError if one's are text, letter by letter."""
-    rows = list(y)
-    for place, row in enumerate(rows):
-        if isinstance(row, str):
-            raise InputError(f"y[{place}] is {row!r}; expected a set of tags for each record")
-    return [tuple(row) for row in rows]
+def rows_of_tags(y: Iterable[Any]) -> list[frozenset[Any]]:
+    """Returns the tags of each record; raises InputError if one's are text, letter by letter, or no
+    set."""
+    try:
+        rows = list(y)
+    except TypeError:
+        raise InputError(f"y is {y!r}; expected a set of tags for each record") from None
+    return [_tags_of(row, place) for place, row in enumerate(rows)]
+
+
+def _tags_of(row: Any, place: int) -> frozenset[Any]:
+    with contextlib.suppress(TypeError):
+        if not isinstance(row, str):
+            return frozenset(row)
+    raise InputError(f"y[{place}] is {row!r}; expected a set of tags for each record")
 
 
 def as_tags(y: Iterable[Any], count: int, separator: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -95,10 +105,10 @@ def as_tags(y: Iterable[Any], count: int, separator: str) -> tuple[NDArray[Any],
         raise InputError(
             f"y has {len(rows)} elements; expected {count}, a set of tags for each record"
         )
-    every = sorted({tag for row in rows for tag in row}, key=str)
+    every = sorted(frozenset().union(*rows), key=str)
     for tag in every:
-        if not isinstance(tag, str) or not tag:
-            raise InputError(f"y holds the tag {tag!r}; expected text")
+        if not isinstance(tag, str) or not tag or NO_TEXT.search(tag):
+            raise InputError(f"y holds the tag {tag!r}; expected text, valid Unicode without NUL")
         if separator in tag:
             raise InputError(
                 f"y holds the tag {tag!r}, in which {separator!r} separates tags; expected another "

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +16,7 @@ from plastorch.files.formulas import unguarded
 SEPARATORS = (",", ";", "\t")
 """Separators of CSV; of equally frequent ones the first counts."""
 _QUOTED = re.compile('"[^"]*"')
+_LED_BY_ZERO = r"^[+-]?0[0-9]"
 _DECIMAL_COMMA = r"^[+-]?[0-9]+(,[0-9]+)?$"
 
 
@@ -22,11 +24,18 @@ def from_csv(source: Path | bytes) -> pl.DataFrame:
     """Returns the records of CSV, whose header tells the separator.
 
     It is the one that the header has most often outside quotes. Where it is ";", columns of numbers
-    may have decimal commas. Text is as :func:`plastorch.files.formulas.guarded` found it.
+    may have decimal commas. A column in which a number has a leading zero, such as 0644, is text.
+    Text is as :func:`plastorch.files.formulas.guarded` found it.
     """
     with _opened(source) as file:
         separator = _separator(file.read(1 << 16))
-    frame = pl.read_csv(source, separator=separator, infer_schema_length=None, glob=False)
+    read = partial(pl.read_csv, source, separator=separator, glob=False)
+    frame = read(infer_schema_length=None)
+    digits = [place for place, column in enumerate(frame) if column.dtype.is_numeric()]
+    if digits:
+        written = read(columns=digits, infer_schema=False)
+        led = [column for column in written if column.str.contains(_LED_BY_ZERO).any()]
+        frame = frame.with_columns(led)
     frame = frame.rename(lambda name: name.replace('""', '"'))  # polars leaves them doubled
     if separator == ";":
         frame = frame.with_columns(map(_numbers, frame.select(pl.col(pl.String))))

@@ -1,5 +1,6 @@
 """SoftHebb's convolution: like ``nn.Conv2d``, with a ``learn`` beside ``forward``."""
 
+import math
 from typing import Literal
 
 import torch
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_one_of, check_positive
-from plastorch.hebbian.layers import Distribution, SoftHebbLayer
+from plastorch.hebbian.layers import Distribution, SoftHebbLayer, check_teacher
 from plastorch.hebbian.rule import Competition, triangle
 from plastorch.learning import Step
 
@@ -137,18 +138,21 @@ class SoftHebbConv2d(SoftHebbLayer):
             Output and updates; the weights stay unchanged.
 
         Raises:
-            InputError: wrong number of channels, or ``x`` smaller than the receptive field.
+            InputError: wrong number of channels, ``x`` smaller than the receptive field, or a
+                teacher of another shape than the output.
         """
         pre, positions = self._patches(self._padded(x))
         weight = self._per_group(self.weight.detach().permute(0, 2, 3, 1).flatten(1))
         if teacher is not None:
+            images, height, width = positions
+            check_teacher(teacher, (images, self.out_channels, height, width))
             teacher = self._per_group(teacher.permute(1, 0, 2, 3).flatten(1)).mT
         output, updates = self._step(pre, weight, teacher)
         kernel = self.weight.permute(0, 2, 3, 1).shape
         updates["weight"] = updates["weight"].reshape(kernel).permute(0, 3, 1, 2)
         if "bias" in updates:
             updates["bias"] = updates["bias"].flatten()
-        return Step(self._image(output, positions), None, updates)
+        return Step(self._image(output, positions).to(self.weight.dtype), None, updates)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Returns height and width of the output for an input size; below 1 if it doesn't fit."""
@@ -173,12 +177,15 @@ class SoftHebbConv2d(SoftHebbLayer):
         positions = (x.shape[0], x.shape[1], x.shape[2])
         if self.groups == 1:
             return x.reshape(-1, kh * kw * self.in_channels), positions
-        x = x.reshape(*x.shape[:-1], self.groups, -1).permute(5, 0, 1, 2, 3, 4, 6)
-        return x.reshape(self.groups, -1, kh * kw * x.shape[-1]), positions
+        channels = self.in_channels // self.groups
+        x = x.reshape(*x.shape[:-1], self.groups, channels).permute(5, 0, 1, 2, 3, 4, 6)
+        return x.reshape(self.groups, math.prod(positions), kh * kw * channels), positions
 
     def _per_group(self, rows: Tensor) -> Tensor:
         """Returns [K, m] unchanged, or as [groups, K / groups, m]."""
-        return rows if self.groups == 1 else rows.view(self.groups, -1, rows.shape[1])
+        if self.groups == 1:
+            return rows
+        return rows.view(self.groups, len(rows) // self.groups, rows.shape[1])
 
     def _image(self, rows: Tensor, positions: tuple[int, int, int]) -> Tensor:
         """Turns rows [N, K] or [groups, N, K / groups] into channels-last images [B, K, H', W']."""

@@ -102,7 +102,7 @@ class SoftHebbLayer(PlasticLayer):
         """Returns the signed activations y of an output, in its shape; they gate plasticity."""
         dim = -1 if self.weight.dim() == 2 else 1
         u = output.movedim(dim, -1)
-        u = u.reshape(*u.shape[:-1], self.groups, -1)
+        u = u.reshape(*u.shape[:-1], self.groups, len(self.weight) // self.groups)
         y = compete(u, self.competition, self.inverse_temperature)
         return y.flatten(-2).movedim(-1, dim)
 
@@ -208,13 +208,16 @@ class SoftHebbLinear(SoftHebbLayer):
             Output and updates; the weights stay unchanged.
 
         Raises:
-            InputError: last dimension of ``x`` that is not ``in_features``.
+            InputError: last dimension of ``x`` that is not ``in_features``, or a teacher of another
+                shape than the output.
         """
         x = self._checked(x)
+        shape = (*x.shape[:-1], self.out_features)
         if teacher is not None:
+            check_teacher(teacher, shape)
             teacher = teacher.flatten(0, -2)
         output, updates = self._step(x.flatten(0, -2), self.weight, teacher)
-        return Step(output.view(*x.shape[:-1], -1), None, updates)
+        return Step(output.view(shape).to(self.weight.dtype), None, updates)
 
     def _checked(self, x: Tensor) -> Tensor:
         if x.dim() < 2 or x.shape[-1] != self.in_features:
@@ -252,6 +255,12 @@ class Triangle(nn.Module):
 
     def extra_repr(self) -> str:
         return f"power={self.power}"
+
+
+def check_teacher(teacher: Tensor, shape: tuple[int, ...]) -> None:
+    """Raises InputError unless a teacher has the shape of the output."""
+    if teacher.shape != shape:
+        raise InputError(f"teacher has shape {tuple(teacher.shape)}; expected {shape}")
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -283,7 +283,11 @@ class SoftHebbNet(nn.Module):
         return prepared(images, self.in_channels, self.image_size)
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Scales uint8 images to [0, 1], then applies the spec's mean and standard deviation."""
+        """Scales uint8 images to [0, 1], then applies the spec's mean and standard deviation.
+
+        Raises:
+            InputError: images of another shape, or neither uint8 nor floats.
+        """
         if images.dim() != 4 or tuple(images.shape[1:]) != (
             self.in_channels,
             self.image_size,
@@ -292,6 +296,10 @@ class SoftHebbNet(nn.Module):
             raise InputError(
                 f"images have shape {tuple(images.shape)}; expected (B, {self.in_channels}, "
                 f"{self.image_size}, {self.image_size})"
+            )
+        if images.dtype != torch.uint8 and not images.is_floating_point():
+            raise InputError(
+                f"images are {images.dtype}; expected torch.uint8, or floats in [0, 1]"
             )
         x = images.to(self.readout.weight.dtype, memory_format=torch.channels_last)
         return self.standardized(x / 255 if images.dtype == torch.uint8 else x)

@@ -99,9 +99,9 @@ class ReadoutTraining(Phase):
             for rows in torch.split(order, self.batch_size):
                 features = self._seen(self.source(rows, random), len(rows), random)
                 totals += self._update(features, self.labels[part(rows)], len(rows))
+            self.position += 1
         finally:
             self._read_as_they_are()
-        self.position += 1
         loss, correct = (sum_over_workers(totals) / len(order)).tolist()
         test_accuracy = accuracy(predict(self.readout, self.test_features), self.test_labels)
         return [
@@ -159,6 +159,8 @@ class ReadoutTraining(Phase):
 
     @torch.no_grad()
     def _read_as_they_are(self) -> None:
+        if self.deviation is not None and not self.position:
+            return  # the first epoch failed, and will begin as above
         if self.deviation is not None:
             self.readout.weight.div_(self.deviation)
         if self.mean is not None:

@@ -190,6 +190,7 @@ class OnlineTraining(Phase):
         rows = part(batch)
         x, labels = self.images[rows] / 255, self.labels[rows]
         if isinstance(self.net, ShallowSoftHebb):
+            self.net.hidden.train()
             logits = self.net.scores(learn(self.net.hidden, unit_length(x)))
         else:
             logits = self.net(x)

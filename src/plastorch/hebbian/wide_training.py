@@ -36,7 +36,8 @@ class WideTraining(Phase):
 
     Args:
         net: network with a wide layer, which is changed in place.
-        images: uint8 images [N, C, H, W], on any device; no labels are needed.
+        images: images [N, C, H, W], uint8, or floats in [0, 1], on any device; labels are not
+            needed.
         rule: "soft" or "hard" to learn, "sampled" to keep the patches that weights start from,
             "random" for random weights.
         seed: random seed.
@@ -76,6 +77,7 @@ class WideTraining(Phase):
         else:
             set_rate(self.optimizer, RATE, "linear", self.position - 1, STEPS)
             self.optimizer.zero_grad()
+            self.layer.conv.train()
             learn(self.layer.conv, self._patches(BATCH, random))
             self.optimizer.step()
         self.position += 1
@@ -109,6 +111,8 @@ class WideTraining(Phase):
         which = torch.randint(len(self.images), (count,), generator=random)
         place = torch.rand(2, count, generator=random)
         patches = cut(self.images, which, place, self.layer.spec.kernel_size)
-        pixels = patches.to(self.layer.conv.weight.device).float() / 255
+        pixels = patches.to(self.layer.conv.weight.device).float()
+        if patches.dtype == torch.uint8:
+            pixels = pixels / 255
         white: Tensor = self.layer.whiten(self.net.standardized(pixels))
         return white

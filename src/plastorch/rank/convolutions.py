@@ -12,7 +12,7 @@ from plastorch.rank.convolution_pass import Layer, Plan, convolved, pass_over
 
 
 class Pools(NamedTuple):
-    """Sums and maxima of B series so far."""
+    """Sums and maxima of B series so far; sum and number are in single precision or better."""
 
     total: Tensor
     """Sum of all values so far [B, F]."""
@@ -157,18 +157,21 @@ class CausalConvolutions(nn.Module):
             return self._start(x)
         names = [f"last[{number}]" for number in range(len(self.convolutions))]
         names += [f"pools.{name}" for name in Pools._fields]
-        parts = [*state.last, *state.pools]
-        for name, part, shape in zip(names, parts, self._shapes(x.shape[1]), strict=True):
-            if (part.shape, part.dtype, part.device) != (shape, x.dtype, x.device):
+        parts, wide = [*state.last, *state.pools], _wide(x)
+        dtypes = [*[x.dtype] * len(state.last), wide, x.dtype, wide]
+        shapes = self._shapes(x.shape[1])
+        for name, part, shape, dtype in zip(names, parts, shapes, dtypes, strict=True):
+            if (part.shape, part.dtype, part.device) != (shape, dtype, x.device):
                 raise InputError(
                     f"state.{name} is {list(part.shape)} in {part.dtype} on {part.device}; "
-                    f"expected {list(shape)} in {x.dtype} on {x.device}"
+                    f"expected {list(shape)} in {dtype} on {x.device}"
                 )
         return state
 
     def _start(self, x: Tensor) -> ConvolutionState:
         *last, pool, _, steps = self._shapes(x.shape[1])
-        pools = Pools(x.new_zeros(pool), x.new_full(pool, -torch.inf), x.new_zeros(steps))
+        total, count = (x.new_zeros(shape, dtype=_wide(x)) for shape in (pool, steps))
+        pools = Pools(total, x.new_full(pool, -torch.inf), count)
         return ConvolutionState(tuple(x.new_zeros(shape) for shape in last), pools)
 
     def _shapes(self, batch: int) -> list[tuple[int, ...]]:
@@ -182,11 +185,18 @@ class CausalConvolutions(nn.Module):
         return [*last, pool, pool, (batch, 1)]
 
 
+def _wide(x: Tensor) -> torch.dtype:
+    """Returns the type of sums over steps: half precision counts to 256 or 2048."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
 def _pooled(values: Tensor, before: Pools) -> tuple[Tensor, Pools]:
     """Returns mean and maximum of values [B, T, F] over all steps so far, [T, B, 2 F]."""
     values = values.transpose(0, 1)
-    steps = torch.arange(1, len(values) + 1, device=values.device, dtype=values.dtype)
-    total = before.total + values.cumsum(dim=0)
+    wide = before.total.dtype
+    steps = torch.arange(1, len(values) + 1, device=values.device, dtype=wide)
+    total = before.total + values.cumsum(dim=0, dtype=wide)
     most = torch.cat([before.most[None], values]).cummax(dim=0).values[1:]
-    pooled = torch.cat([total / (before.steps + steps[:, None, None]), most], dim=2)
+    mean = total / (before.steps + steps[:, None, None])
+    pooled = torch.cat([mean.to(most.dtype), most], dim=2)
     return pooled, Pools(total[-1], most[-1], before.steps + len(values))

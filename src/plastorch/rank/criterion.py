@@ -132,8 +132,11 @@ def entropy(logits: Tensor) -> Tensor:
 def check_threshold(threshold: float | Tensor) -> None:
     """Raises InputError unless θ, or each θ of a vector, is in (0, 1]."""
     if isinstance(threshold, Tensor):
-        if threshold.dim() != 1 or not bool(((threshold > 0) & (threshold <= 1)).all()):
-            raise InputError(f"threshold is {threshold}; expected numbers above 0, up to 1")
+        wrong = threshold.dim() != 1 or not len(threshold)
+        if wrong or not bool(((threshold > 0) & (threshold <= 1)).all()):
+            raise InputError(
+                f"threshold is {threshold}; expected one number or more above 0, up to 1"
+            )
     elif not 0 < threshold <= 1:
         raise InputError(f"threshold is {threshold}; expected more than 0 and at most 1")
 
@@ -145,10 +148,11 @@ def check_labels(logits: Tensor, labels: Tensor) -> None:
     device: on the CPU.
     """
     classes = max(2, logits.shape[-1])
-    if labels.shape != logits.shape[-2:-1] or labels.is_floating_point():
+    wrong = labels.shape != logits.shape[-2:-1] or not len(labels)
+    if wrong or labels.dtype != torch.int64:
         raise InputError(
             f"labels have shape {tuple(labels.shape)} and type {labels.dtype}; expected "
-            f"({logits.shape[-2]},) whole numbers"
+            f"({logits.shape[-2]},), not empty, and torch.int64"
         )
     if labels.is_cpu and (int(labels.min()) < 0 or int(labels.max()) >= classes):
         raise InputError(
@@ -186,8 +190,19 @@ def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def mean_over(values: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Returns the mean over samples [B], by their weights if there are any."""
-    return values.mean() if weights is None else (weights * values).sum() / weights.sum()
+    """Returns the mean over samples [B], by their weights if there are any; 0 if all of them are 0.
+
+    Raises:
+        InputError: there is not one weight per sample.
+    """
+    if weights is None:
+        return values.mean()
+    if weights.shape != values.shape:
+        raise InputError(
+            f"weights have shape {tuple(weights.shape)}; expected {tuple(values.shape)}"
+        )
+    least = torch.finfo(values.dtype).tiny
+    return (weights * values).sum() / weights.sum().clamp(min=least)
 
 
 def rank_loss(
@@ -205,7 +220,7 @@ def rank_loss(
         weights: weights of the samples [B]; equal if None.
 
     Raises:
-        InputError: there is not one label per sample, or a label is not a class.
+        InputError: there is not one label, or weight, per sample, or a label is not a class.
 
     Example:
         >>> rank_loss(torch.zeros(1, 2), torch.tensor([1]), entropy_weight=1.0)

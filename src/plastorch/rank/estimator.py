@@ -25,9 +25,6 @@ from plastorch.rank.objectives import Objective
 from plastorch.rank.series import Missing, Series, checked, of_array, ragged, scaling_of
 from plastorch.rank.thresholds import costs
 
-_KEPT = "core", "hidden_size", "alpha", "missing"
-"""Arguments that a file keeps: those that matter after training."""
-
 
 class Early(NamedTuple):
     """Early answers to N series."""
@@ -73,7 +70,8 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         class_weight: None, "balanced", or a weight for each class.
         missing: "error" rejects NaN; "mask" takes it for missing, and shows the network where.
         n_jobs: number of processes that train the networks at the same time, as in scikit-learn:
-            None is one, -1 as many as there are CPUs. Results differ by rounding at most.
+            None is one, -1 as many as there are CPUs; it is one where joblib would use threads.
+            Results differ by rounding at most.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         random_state: seed of folds, weights, order and dropout: a whole number, a RandomState, or
             None to take numpy's global one.
@@ -152,7 +150,9 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: unusable series, labels or constructor argument.
         """
         self._check_arguments()
-        series = self._series(X, reset=True)
+        # sets attributes of its own, so that a failure leaves a fitted estimator as it was
+        seen = type(self)(**self.get_params(deep=False))
+        series = seen._series(X, self.missing, reset=True)
         labels = _labels(y, len(series.lengths))
         check_classification_targets(labels)
         classes, codes = np.unique(labels, return_inverse=True)
@@ -168,7 +168,18 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         coder, self._held_out = train(self, fitting)
         steps = len(series.values)
-        self._set(Saved({}, classes, coder, scaling=scaling, steps=steps, cost=0.0))
+        params = {
+            "core": self.core,
+            "hidden_size": int(self.hidden_size),
+            "alpha": self.alpha,
+            "missing": self.missing,
+        }
+        self._set(Saved(params, classes, coder, scaling=scaling, steps=steps, cost=0.0))
+        for name in ("n_features_in_", "feature_names_in_"):  # only tables have them
+            if hasattr(seen, name):
+                setattr(self, name, getattr(seen, name))
+            elif hasattr(self, name):
+                delattr(self, name)
         return self.set_price(self.alpha)
 
     def set_price(self, alpha: float) -> Self:
@@ -240,7 +251,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: unusable series or labels, or other channels than in :meth:`fit`.
         """
         check_is_fitted(self)
-        lengths = self._series(X, reset=False).lengths.numpy()
+        lengths = self._known(X).lengths.numpy()
         labels = _labels(y, len(lengths))
         early = self.predict_early(X)
         right = early.label == labels
@@ -264,7 +275,8 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 stream has its answer.
         """
         check_is_fitted(self)
-        row = torch.from_numpy(checked(new_samples, self.missing, "new_samples").copy())
+        missing = self._fitted["missing"]
+        row = torch.from_numpy(checked(new_samples, missing, "new_samples").copy())
         self._check_channels(len(row), "new_samples")
         listener = self._streams.get(stream) or self.coder_.eval().stream()
         if listener.answer is not None:
@@ -273,7 +285,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "end(stream) before its next samples"
             )
         series = Series(row.T[:, None], torch.tensor([row.shape[1]]))
-        values = self.scaling_(series, self.missing).values[:, 0]
+        values = self.scaling_(series, missing).values[:, 0]
         answer = listener.feed(values.to(next(self.coder_.parameters()).device))
         self._streams[stream] = listener
         return self._named(answer)
@@ -304,9 +316,8 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: the core is no named one, or classes are neither text nor numbers.
         """
         check_is_fitted(self)
-        params = {name: getattr(self, name) for name in _KEPT}
         saved = Saved(
-            params,
+            self._fitted | {"alpha": self.alpha},
             self.classes_,
             self.coder_,
             scaling=self.scaling_,
@@ -341,15 +352,15 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Sets all fitted attributes but those of scikit-learn; there are no streams yet."""
         self.classes_, self.coder_, self.scaling_ = fitted.classes, fitted.coder, fitted.scaling
         self.n_channels_, self.n_timepoints_ = len(fitted.scaling.mean), fitted.steps
-        self.validation_cost_ = fitted.cost
+        self.validation_cost_, self._fitted = fitted.cost, fitted.params
         self._streams: dict[Hashable, Listener] = {}
 
     def _answers(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Returns probabilities [N, classes] and numbers of steps read [N]."""
         check_is_fitted(self)
-        series = self._series(X, reset=False)
+        series = self._known(X)
         device = next(self.coder_.parameters()).device
-        scaled = self.scaling_(series, self.missing)
+        scaled = self.scaling_(series, self._fitted["missing"])
         logits, steps = [], []
         self.coder_.eval()
         with torch.no_grad():
@@ -360,20 +371,22 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 steps.append(decision.step.cpu() + 1)
         return torch.cat(logits).numpy(), torch.cat(steps).numpy()
 
-    def _series(self, X: ArrayLike, reset: bool) -> Series:
-        """Returns series as they are, checked for shape and missing values."""
-        finite: Any = "allow-nan" if self.missing == "mask" else True
-        if isinstance(X, list | tuple) and any(isinstance(row, np.ndarray) for row in X):
-            series = ragged(X, self.missing)
-        elif getattr(X, "ndim", 2) == 3:
-            values = check_array(X, dtype=np.float32, allow_nd=True, ensure_all_finite=finite)
-            series = of_array(values)
-        else:
-            table = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite=finite)
-            series = of_array(table[:, None])
-        if not reset:
-            self._check_channels(series.values.shape[2], "X")
+    def _known(self, X: ArrayLike) -> Series:
+        """Returns series as they are, checked to be such as in :meth:`fit`."""
+        series = self._series(X, self._fitted["missing"], reset=False)
+        self._check_channels(series.values.shape[2], "X")
         return series
+
+    def _series(self, X: ArrayLike, missing: Missing, reset: bool) -> Series:
+        """Returns series as they are, checked for shape and missing values."""
+        finite: Any = "allow-nan" if missing == "mask" else True
+        if isinstance(X, list | tuple) and any(isinstance(row, np.ndarray) for row in X):
+            return ragged(X, missing)
+        if getattr(X, "ndim", 2) == 3:
+            values = check_array(X, dtype=np.float32, allow_nd=True, ensure_all_finite=finite)
+            return of_array(values)
+        table = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite=finite)
+        return of_array(table[:, None])
 
     def _check_channels(self, channels: int, name: str) -> None:
         if channels != self.n_channels_:
@@ -390,7 +403,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             value = getattr(self, name)
             if name == "batch_size" and value is None:
                 continue
-            if not isinstance(value, Integral) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
                 raise InputError(f"{name} is {value!r}; expected a whole number above 0")
         if self.n_jobs is not None and not (isinstance(self.n_jobs, Integral) and self.n_jobs):
             raise InputError(f"n_jobs is {self.n_jobs!r}; expected a whole number, not 0, or None")

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.parallel import Parallel, delayed
 from torch import Tensor, nn
 
 from plastorch.engine.device import denormals_flushed, keep_freed_memory, select_device
+from plastorch.engine.errors import InputError
 from plastorch.engine.run import Record
 from plastorch.engine.streams import seeded, stream
 from plastorch.learning.phases import EpochOrder, run_phase
@@ -79,8 +81,8 @@ class HeldOut(NamedTuple):
         chosen = choose(sure, right, lengths, alpha)
         time = answer_times(sure, chosen, lengths)
         price = costs(right[np.arange(len(time)), time - 1], time, lengths, alpha).mean()
-        limit = chosen if isinstance(chosen, float) else torch.from_numpy(_single(chosen))
-        return limit, float(price)
+        limit = _single(np.asarray(chosen))
+        return limit.item() if kind == "constant" else torch.from_numpy(limit), float(price)
 
 
 def _single(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -90,19 +92,29 @@ def _single(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def class_weights(class_weight: Any, labels: NDArray[Any]) -> Tensor | None:
-    """Returns the weight of each series [N], float32, or None if all are equal."""
+    """Returns the weight of each series [N], float32, or None if all are equal.
+
+    Raises:
+        InputError: a weight is negative or not finite.
+    """
     if class_weight is None:
         return None
-    return torch.from_numpy(compute_sample_weight(class_weight, labels)).float()
+    weights = torch.from_numpy(compute_sample_weight(class_weight, labels)).float()
+    if not bool(((weights >= 0) & weights.isfinite()).all()):
+        raise InputError(f"class_weight is {class_weight}; expected finite numbers, 0 or more")
+    return weights
 
 
 def train(model: Any, fitting: Fitting) -> tuple[RankCoder, HeldOut]:
     """Returns the networks of an estimator, and their outputs for series that were held out."""
     fold = folds(fitting.labels, model.folds, fitting.seed)
-    threads = max(1, torch.get_num_threads() // effective_n_jobs(model.n_jobs))
+    backend, _ = get_active_backend()
+    # threads share torch's generator, which each network seeds
+    jobs = 1 if getattr(backend, "supports_sharedmem", False) else model.n_jobs
+    threads = max(1, torch.get_num_threads() // effective_n_jobs(jobs))
     one = delayed(_by_worker)
-    found = Parallel(n_jobs=model.n_jobs)(
-        one(os.getpid(), threads, model, fitting, fold == number, number)
+    found = Parallel(n_jobs=jobs)(
+        one(model, fitting, fold == number, number, asking=os.getpid(), threads=threads)
         for number in range(model.folds)
     )
     networks, readings = map(list, zip(*found, strict=True))
@@ -133,9 +145,7 @@ def folds(labels: Tensor, count: int, seed: int) -> Tensor:
     return fold if count > 1 else torch.where(fold == 0, 0, -1)
 
 
-def _by_worker(
-    asking: int, threads: int, model: Any, fitting: Fitting, fold: Tensor, number: int
-) -> tuple[RankCoder, HeldOut]:
+def _by_worker(*of_fold: Any, asking: int, threads: int) -> tuple[RankCoder, HeldOut]:
     """Returns what :func:`_of_fold` does.
 
     A process of its own (``asking`` is the one that asks for it) keeps its freed memory, and uses
@@ -144,7 +154,7 @@ def _by_worker(
     if os.getpid() != asking:
         keep_freed_memory()
         torch.set_num_threads(threads)
-    return _of_fold(model, fitting, fold, number)
+    return _of_fold(*of_fold)
 
 
 def _of_fold(model: Any, fitting: Fitting, fold: Tensor, number: int) -> tuple[RankCoder, HeldOut]:
@@ -164,11 +174,11 @@ def _trained(
 ) -> RankCoder:
     """Returns a network that learned from some rows, stopped by its loss on others."""
     device, path = select_device(model.device), (fitting.seed, FitStream.ORDER, number)
-    sizes = fitting.series.values.shape[2], model.hidden_size, fitting.classes
+    sizes = fitting.series.values.shape[2], int(model.hidden_size), fitting.classes
     with seeded(stream(fitting.seed, FitStream.WEIGHTS, number).initial_seed()):
         coder = make_coder(model.core, sizes, len(fitting.series.values), model.training_threshold)
     coder.to(device)
-    size = model.batch_size or min(max(len(fitting.labels) // PARTS, LEAST), MOST)
+    size = int(model.batch_size or min(max(len(fitting.labels) // PARTS, LEAST), MOST))
     order = EpochOrder(len(rows), min(size, len(rows)), *path)
 
     @torch.no_grad()
@@ -178,13 +188,13 @@ def _trained(
         return {"validation_loss": float(mean_over(torch.stack(found).cpu(), weights))}
 
     training = RankSettings(
-        model.epochs * order.per_epoch,
+        int(model.epochs) * order.per_epoch,
         model.objective,
         order.per_epoch,
         model.learning_rate,
         max_norm=MAX_NORM,
         best_from=0.0,
-        patience=model.patience,
+        patience=int(model.patience),
         alpha=model.alpha,
         weight_decay=WEIGHT_DECAY,
     )

@@ -48,8 +48,9 @@ class RankCoder(nn.Module):
         readout: module from activities [..., H] to logits [..., C]; C = 1 means two classes.
         threshold: threshold θ in (0, 1]. At 1 nothing crosses and the last step is trained.
         entropy_weight: weight β of the entropy reward in :meth:`loss`.
-        chunk: maximum number of steps between removals of answered samples. Smaller values skip
-            more steps, larger ones need fewer calls of the network.
+        chunk: number of steps between removals of answered samples, after the first parts; the last
+            part is up to half longer. Smaller values skip more steps, larger ones need fewer calls
+            of the network.
 
     Raises:
         InputError: an argument is out of range, or the network is bidirectional, so that it would
@@ -121,8 +122,8 @@ class RankCoder(nn.Module):
                 that are still read, and returns bool [t, b]; it is called in order.
 
         Returns:
-            Logits [S, B, C], S ≤ T, zeros after a sample's answer or after it left the batch, and
-            the answers.
+            Logits [S, B, C], S ≤ T, and the answers. After a sample's answer, logits are those of
+            the rest of its part, then zeros, as it has left the batch.
 
         Raises:
             InputError: see :meth:`forward`.

@@ -129,8 +129,7 @@ def _of_whole(coder: RankCoder, batch: Batch, objective: Objective) -> tuple[Ten
     steps, samples = logits.shape[:2]
     rows = torch.arange(samples, device=logits.device)
     step, crossed = first_crossing(logits.detach(), _constant(coder), lengths)
-    whole = steps * samples if lengths is None else int(lengths.sum())
-    made = Decision(logits.detach()[step, rows], step, crossed, whole)
+    made = Decision(logits.detach()[step, rows], step, crossed, steps * samples)
     if objective == "last":
         ends = steps - 1 if lengths is None else lengths.long() - 1
         return mean_over(cross_entropies(logits[ends, rows], labels), weights), made

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.distributed import check_parts, gathered, part, sum_gradients
-from plastorch.engine.errors import check_one_of
+from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.learning.phases import Phase, Schedule, set_rate
@@ -242,6 +242,9 @@ class ActorCriticTraining(Phase):
         discount: discount of later rewards.
         scale: factor of the rewards that are learned from, not of those in the records.
         epsilon: constant in Adam's denominator.
+
+    Raises:
+        InputError: a number is out of range, or the schedule is unknown.
     """
 
     def __init__(
@@ -255,15 +258,18 @@ class ActorCriticTraining(Phase):
         path: tuple[int, ...],
         learning_rate: float = 1e-4,
         schedule: Schedule = "constant",
-        warm_up: int = 101,
+        warm_up: int = 0,
         faithful: bool = False,
         discount: float = DISCOUNT,
         scale: float = 1.0,
         epsilon: float = 1e-4,
     ) -> None:
         super().__init__(name, iterations)
+        check_positive(agents=agents, iterations=iterations)
         check_one_of(get_args(Schedule), schedule=schedule)
         check_parts(agents=agents)
+        if not 0 <= warm_up < iterations:
+            raise InputError(f"warm_up is {warm_up}; expected 0 to {iterations - 1}")
         self.net, self.environment, self.agents, self.path = net, environment, agents, path
         self.warm_up, self.faithful = warm_up, faithful
         self.discount, self.scale = discount, scale
@@ -293,11 +299,11 @@ class ActorCriticTraining(Phase):
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns Adam's moments and the rewards since the last record."""
-        return {"reward": self.reward, **super().state_dict()}
+        return {"reward": self.reward.clone(), **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restores a state from :meth:`state_dict`."""
-        self.reward = state["reward"].to(self.reward.device)
+        self.reward = state["reward"].to(self.reward.device, copy=True)
         super().load_state_dict(state)
 
     def _record(self, episode: Episode) -> list[Record]:

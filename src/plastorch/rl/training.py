@@ -152,12 +152,17 @@ class AgentTraining(Phase):
         return self._algorithm
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Writes RLlib's checkpoint and returns its number for the run's own checkpoint."""
+        """Returns what the run's own checkpoint keeps: number of RLlib's, and latest returns.
+
+        It writes RLlib's checkpoint, unless there is one of this iteration.
+        """
         path = self._checkpoint(self.position)
-        self._forget_others()
-        self.algorithm.save_to_path(path)
-        self._kept = path
-        return {"iteration": torch.tensor(self.position)}
+        if path != self._kept:
+            self._forget_others()
+            self.algorithm.save_to_path(path)
+            self._kept = path
+        returns = torch.tensor(list(self._returns), dtype=torch.float64)
+        return {"iteration": torch.tensor(self.position), "returns": returns}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Resumes from the checkpoint that :meth:`state_dict` wrote.
@@ -171,6 +176,7 @@ class AgentTraining(Phase):
         except Exception as error:
             raise InputError(f"{path} is no checkpoint of RLlib, or damaged: {error}") from None
         self._kept = path
+        self._returns = deque(state["returns"].tolist(), maxlen=MEMORY)
 
     def close(self) -> None:
         """Stops the algorithm's processes; after complete training, one checkpoint stays."""

@@ -41,7 +41,7 @@ def respond(
     own = [part.detach().clone(memory_format=torch.contiguous_format) for part in changing]
     arrays = kernels.LayerArrays(*(tensor.numpy() for tensor in (first, *own)))
     constants = constants_of(circuit, weight)
-    parts = events.times.detach().double(), events.source, events.offsets
+    parts = events.times.detach(), events.source, events.offsets
     spikes = tuple(part.contiguous().numpy() for part in parts)
     shares: dict[int, Any] = {}
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plastorch.engine.device import REAL
 from plastorch.engine.errors import InputError, check_positive
 
 
@@ -120,9 +119,8 @@ def check_events(events: Events, inputs: int) -> None:
     """Raises InputError unless events are in order, times 0 or more and inputs below ``inputs``."""
     times, source, offsets = events
     for name, part in events._asdict().items():
-        fits = part.is_floating_point() if name == "times" else part.dtype == torch.int64
-        if part.dim() != 1 or not fits:
-            kind = "floating-point numbers" if name == "times" else "torch.int64"
+        kind = torch.float64 if name == "times" else torch.int64
+        if part.dim() != 1 or part.dtype != kind:
             raise InputError(
                 f"{name} are {part.dtype} {list(part.shape)}; expected a row of {kind}"
             )
@@ -159,8 +157,7 @@ def check_events(events: Events, inputs: int) -> None:
 
 def _are_in_order(events: Events, inputs: int) -> bool:
     """Returns whether there is nothing to say, if one pass can tell: of events on a CPU."""
-    on_cpu = all(part.is_cpu for part in events)
-    if not (on_cpu and events.times.dtype in REAL and len(events.offsets)):
+    if not (all(part.is_cpu for part in events) and len(events.offsets)):
         return False
     from plastorch.spiking.events_kernels import are_in_order  # importing numba takes a second
 

@@ -34,7 +34,7 @@ LEARNERS = 16
 
 
 class LayerConstants(NamedTuple):
-    """LayerConstants of neurons and plasticity; times are float64, all else of the arrays' type."""
+    """Constants of neurons and plasticity; times are float64, all else of the arrays' type."""
 
     tau: Any
     threshold: Any
@@ -59,7 +59,7 @@ class LayerConstants(NamedTuple):
 
 
 class LayerArrays(NamedTuple):
-    """LayerArrays of weights, which stay as they are, and of state, which is written to."""
+    """Arrays of weights, which stay as they are, and of state, which is written to."""
 
     weight: Any
     """Weights at the beginning, within bounds [N, K]."""

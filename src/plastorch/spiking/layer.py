@@ -44,6 +44,8 @@ class SpikingLayer(PlasticLayer):
         synapses: storage of the weights.
     """
 
+    state_kind: Any
+    """Class of the states."""
     weight: nn.Parameter
     """Weights [K, N]."""
     theta: nn.Parameter
@@ -79,7 +81,7 @@ class SpikingLayer(PlasticLayer):
 
     def learn(self, x: Tensor, state: Any = None, generator: Random = None) -> Step:
         """Returns output spikes, next state and updates, for a raster as in :meth:`forward`."""
-        return self._step(*self._run(x, state, Mode(generator, plastic=True)))
+        return self._step(state, *self._run(x, state, Mode(generator, plastic=True)))
 
     def respond(
         self, events: Events, duration: float, state: Any = None, generator: Random = None
@@ -108,7 +110,7 @@ class SpikingLayer(PlasticLayer):
     ) -> Step:
         """Returns output spikes, next state and updates, for events as in :meth:`respond`."""
         mode = Mode(generator, plastic=True)
-        return self._step(*self._run_events(events, duration, state, mode))
+        return self._step(state, *self._run_events(events, duration, state, mode))
 
     def gradients(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
         """Returns the mean changes, their signs turned, in place."""
@@ -159,14 +161,20 @@ class SpikingLayer(PlasticLayer):
         state = self._checked(state, events.networks)
         return self._driven(events, duration, state, mode)
 
-    def _step(self, output: Any, change: Tensor, state: Any) -> Step:
-        theta = self._parts(state)["theta"][0].view(-1, self.out_features)
-        updates = {"weight": change, "theta": (theta - self.theta).sum(dim=0)}
+    def _step(self, before: Any, output: Any, change: Tensor, state: Any) -> Step:
+        begun = self.theta if before is None else self._theta(before)
+        theta = self._theta(state)
+        updates = {"weight": change, "theta": (theta - begun).sum(dim=0)}
         if len(theta) > 1 or workers() > 1:
             samples = sum_over_workers(torch.full_like(theta[0, 0], len(theta)))
             for total in updates.values():
                 total.div_(samples)
         return Step(output, state, updates)
+
+    def _theta(self, state: Any) -> Tensor:
+        """Returns the thresholds of a state [B, K]."""
+        theta: Tensor = self._parts(state)["theta"][0].view(-1, self.out_features)
+        return theta
 
     def _ideal(self) -> bool:
         return isinstance(self.synapses, IdealSynapses)
@@ -179,11 +187,20 @@ class SpikingLayer(PlasticLayer):
         """Returns the state, or an initial one if None.
 
         Raises:
-            InputError: if the state is of a layer or mini-batch of another size, or its time is not
-                finite.
+            InputError: if the state is of another kind, or of a layer or mini-batch of another
+                size, or its time is not finite.
         """
         if state is None:
             return self.initial_state(samples)
+        if not isinstance(state, self.state_kind):
+            raise InputError(
+                f"state is a {type(state).__name__}; expected a {self.state_kind.__name__}"
+            )
+        if (state.synapses is None) != self._ideal():
+            raise InputError(
+                f"synapses of state are {type(state.synapses).__name__}; expected those of "
+                f"{type(self.synapses).__name__}"
+            )
         for name, (part, *size) in self._parts(state).items():
             if list(part.shape) != [samples, *size]:
                 raise InputError(

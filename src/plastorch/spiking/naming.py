@@ -22,7 +22,7 @@ def count_spikes(events: Events, neurons: int) -> Tensor:
         InputError: if events are invalid, or are of other neurons.
 
     Example:
-        >>> times, offsets = torch.tensor([0.1, 0.2, 0.2]), torch.tensor([0, 2, 3])
+        >>> times, offsets = torch.tensor([0.1, 0.2, 0.2]).double(), torch.tensor([0, 2, 3])
         >>> count_spikes(Events(times, torch.tensor([1, 1, 0]), offsets), neurons=2)
         tensor([[0., 2.],
                 [1., 0.]])

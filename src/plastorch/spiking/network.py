@@ -58,6 +58,8 @@ class STDPLayer(SpikingLayer):
         (2, 0.1)
     """
 
+    state_kind = STDPState
+
     def __init__(
         self,
         in_features: int,
@@ -122,6 +124,7 @@ class STDPLayer(SpikingLayer):
         if self._ideal():
             weight = self._weights().expand(x.shape[1], -1, -1)
             state = state._replace(synapses=IdealState(weight))
+        before = state.weight
         output, state = run_raster(
             x,
             state,
@@ -131,10 +134,14 @@ class STDPLayer(SpikingLayer):
             generator=mode.generator,
         )
         after = self.synapses.read(state.synapses, state.time, mode.generator)
+        if before is None:
+            inside = self._weights()
+            change = (after - inside).sum(dim=0) + (inside - self.weight)
+        else:
+            change = (after - before).sum(dim=0)
         if self._ideal():
-            state = state._replace(synapses=None)
-        inside = self._weights()
-        return output, (after - inside).sum(dim=0) + (inside - self.weight), state
+            return output, change, state._replace(synapses=None)
+        return output, change, state._replace(weight=after if mode.plastic else before)
 
     def _driven(self, events: Events, duration: float, state: STDPState, mode: Mode) -> Ran:
         from plastorch.spiking.event_engine import respond  # importing numba takes a second

@@ -135,7 +135,7 @@ def relax(state: LIFState, neuron: LIF, dt: float) -> LIFState:
 
 
 class NeuronConstants(Protocol):
-    """NeuronConstants of the neurons that :class:`Neurons` runs."""
+    """Constants of the neurons that :class:`Neurons` runs."""
 
     tau: float
 

@@ -6,6 +6,7 @@ spike over a weight w is a current w δ(t), thus a jump of v by w r / tau: our w
 """
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def to_nir(layers: STDPLayer | Sequence[STDPLayer]) -> Any:
 
     Raises:
         InputError: if NIR is missing, sizes don't fit, or a layer has what NIR can't express:
-            plasticity, refractoriness, or inhibition between neurons.
+            plasticity, refractoriness, inhibition between neurons, or no leak.
 
     Example:
         >>> list(to_nir(STDPLayer(9, 4).eval()).nodes)
@@ -47,7 +48,7 @@ def to_nir(layers: STDPLayer | Sequence[STDPLayer]) -> Any:
         neuron, theta = layer.circuit.neuron, layer.theta.detach().cpu().double().numpy()
         every = np.ones_like(theta)
         nodes += [
-            nir.Linear(layer.weight.detach().cpu().numpy()),
+            nir.Linear(layer._weights().cpu().numpy()),
             nir.LIF(
                 tau=neuron.tau * every,
                 r=neuron.tau * every,
@@ -122,6 +123,11 @@ def _check_sayable(layer: STDPLayer, name: str) -> None:
             circuit.inhibition > 0,
             f"has an inhibition of {circuit.inhibition}",
             "0, as the graph is feed-forward",
+        ),
+        (
+            circuit.neuron.tau == inf,
+            f"has a tau of {circuit.neuron.tau} s",
+            "a finite one, as NIR's neurons leak",
         ),
     ):
         if wrong:

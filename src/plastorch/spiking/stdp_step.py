@@ -47,6 +47,9 @@ class STDPState(NamedTuple):
     """Traces of inputs [B, N] and neurons [B, K]."""
     time: float
     """Seconds since the beginning."""
+    weight: Tensor | None = None
+    """Weights of a layer's synapses up to which it has learned [B, K, N]; None for those of the
+    layer."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def stdp_step(
     """Runs one step of ``dt`` seconds, in the order of :mod:`plastorch.spiking.stdp_step`; spikes
     [B, N], 0 or 1, and output spikes, bool [B, K], are at its beginning, and the returned state at
     its end."""
-    stored, neurons, (pre_trace, post_trace), time = state
+    stored, neurons, (pre_trace, post_trace), time, _ = state
     weight = synapses.read(stored, time, generator)
     drive = torch.bmm(x.unsqueeze(1), weight.mT).squeeze(1)
     pre_trace = pre_trace + x

@@ -87,6 +87,8 @@ class Dynamics:
         check_one_of(get_args(Presynaptic), presynaptic=self.presynaptic)
         check_one_of(get_args(Plastic), plastic=self.plastic)
         check_one_of(get_args(Activation), activation=self.activation)
+        check_one_of(("hebb", "oja"), rule=self.rule)
+        check_one_of(("with", "after"), decay=self.decay)
         if not self.clamp > 0:
             raise InputError(f"clamp is {self.clamp}; expected more than 0")
         if self.plastic == "hidden" and not self.recurrent:
@@ -104,7 +106,7 @@ class Dynamics:
 
 def saturation(dtype: torch.dtype) -> float:
     """Returns the largest size of signals and synapses whose sums of products stay finite."""
-    return 1e150 if dtype == torch.float64 else 1e15
+    return {torch.float64: 1e150, torch.float16: 255.0}.get(dtype, 1e15)
 
 
 def efficacy(weight: Tensor, memory: Tensor, columns: slice) -> Tensor:

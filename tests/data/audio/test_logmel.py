@@ -81,6 +81,15 @@ def test_frames_come_as_soon_as_their_samples(sizes: list[int], seed: int) -> No
         assert torch.allclose(together, front(samples), atol=1e-5)
 
 
+def test_samples_between_frames_are_skipped() -> None:
+    front = LogMel(8000, bands=10, window_s=0.02, hop_s=0.03)
+    samples = torch.randn(4000, generator=torch.Generator().manual_seed(0))
+    for size in (20, 100, 700):
+        stream = FrameStream(front)
+        together = torch.cat([stream.feed(part) for part in samples.split(size)])
+        assert torch.allclose(together, front(samples), atol=1e-5)
+
+
 def test_onset_is_where_the_energy_comes_near_the_loudest() -> None:
     noise = torch.randn(8000, generator=torch.Generator().manual_seed(0))
     loudness = torch.cat([torch.full((4000,), 1e-3), torch.ones(4000)])

@@ -131,7 +131,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
 
 
 def test_seeds_differ(tmp_path: Path, context: Callable[..., Context]) -> None:
-    config = replace(TINY, models=("rnn",), iterations=1)
+    config = replace(TINY, models=("rnn",), iterations=1, warm_up=0)
     first, second = (
         measure(config, context(tmp_path / str(s), seed=s, quick=False)) for s in (0, 1)
     )
@@ -208,6 +208,11 @@ def test_claims_need_the_stpn_and_a_rival() -> None:
         ({"agents": 0}, "agents is 0"),
         ({"iterations": -1}, "iterations is -1"),
         ({"warm_up": -1}, "warm_up is -1"),
+        ({"iterations": 101}, "warm_up is 101; expected less than 101, iterations"),
+        (
+            {"learning_rates": (0.1,), "tuning_iterations": 50},
+            "warm_up is 101; expected less than 50, tuning_iterations",
+        ),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"learning_rates": (0.0,)}, "one of learning_rates is 0.0"),
         ({"tuning_iterations": 0}, "tuning_iterations is 0"),

@@ -10,6 +10,7 @@ from plastorch.engine.errors import InputError
 from plastorch.spiking import FatiguingNeuron, FatiguingSTDP, PhaseChangeSynapses
 from plastorch.spiking.events import from_raster, to_raster
 from plastorch.spiking.fatigue.rule import initial_state, run_raster
+from plastorch.spiking.synapses import IdealSynapses
 
 RULE = FatiguingSTDP(initial_theta=0.5)
 
@@ -112,6 +113,12 @@ def test_it_says_its_sizes() -> None:
 def test_bad_sizes(name: str) -> None:
     with pytest.raises(InputError, match=f"{name} is 0"):
         FatiguingNeuron(**{"in_features": 3, name: 0})
+
+
+@pytest.mark.parametrize("kind", [IdealSynapses, PhaseChangeSynapses])
+def test_synapses_with_other_bounds(kind: Any) -> None:
+    with pytest.raises(InputError, match="expected the bounds 0 and 1"):
+        FatiguingNeuron(10, synapses=kind(low=-1.0))
 
 
 def test_a_state_of_another_mini_batch() -> None:

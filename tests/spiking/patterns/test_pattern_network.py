@@ -182,6 +182,20 @@ def test_the_gradient_is_the_same_whichever_thread_ends_first(
     assert all(map(torch.equal, *map(gradients, orders)))
 
 
+def test_no_pattern_gives_no_answer() -> None:
+    found = PatternNetwork(6, 5, 3, population=4)(torch.zeros(0, 6, dtype=torch.uint8))
+    assert found.distance.shape == found.potential.shape == (0, 3)
+
+
+def test_there_is_no_second_derivative() -> None:
+    net = PatternNetwork(6, 5, 3)
+    distance = net(torch.zeros(4, 6, dtype=torch.uint8)).distance
+    total = distance.square().sum()
+    (first,) = torch.autograd.grad(total, net.output_bias, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
 def test_it_learns_on_a_device_that_nobody_waits_for() -> None:
     net = PatternNetwork(6, 5, 3, device="meta")
     found = net(torch.zeros(4, 6, dtype=torch.uint8, device="meta"))
@@ -473,6 +487,8 @@ def test_bad_training() -> None:
         (torch.tensor([0]), "bins are 2 and labels 1"),
         (torch.tensor([0, 2]), "labels go from 0 to 2; expected 0 to 1"),
         (torch.tensor([-1, 0]), "labels go from -1"),
+        (torch.tensor([0.0, 1.0]), "type torch.float32; expected int64"),
+        (torch.tensor([[0], [1]]), r"labels have shape \(2, 1\)"),
     ):
         with pytest.raises(InputError, match=words):
             train(net, bins, labels, random)

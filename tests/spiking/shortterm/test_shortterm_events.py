@@ -160,6 +160,16 @@ def test_learning_in_torch_is_that_of_the_compiled_loop() -> None:
         torch.testing.assert_close(mine, other, rtol=0, atol=1e-9)
 
 
+def test_static_synapses_need_no_memory() -> None:
+    grid = Grid(21)
+    static, begun = ShortTerm(8.0, site="none"), initial_state(STREAMS, grid.weight, "none")
+    outputs, after = answered(grid, static, state=begun)
+    without_gain = initial_state(STREAMS, grid.weight)
+    expected, other = answered(grid, ShortTerm(8.0, gamma=0.0), state=without_gain)
+    assert torch.equal(outputs.source, expected.source)
+    assert torch.equal(after.trace, other.trace) and after.F.shape == begun.F.shape
+
+
 def test_output_spikes_are_samples_of_the_posterior() -> None:
     """A constant input (a trace that doesn't decay), 100,000 spikes, with a memory that stays."""
     spikes, weight = 100_000, unit(torch.rand(6, 8, generator=stream(9)).double())

@@ -158,13 +158,20 @@ def test_it_learns_on_a_device_that_nobody_waits_for(site: Site) -> None:
     assert all(part.grad is not None and part.grad.is_meta for part in net.parameters())
 
 
+@pytest.mark.parametrize("site", ["synapse", "neuron", "presynaptic", "none"])
+def test_frames_that_are_not_finite(site: Site) -> None:
+    with pytest.raises(InputError, match="NaN or infinite values in x"):
+        layer(site=site)(torch.full((3, 2, 6), math.inf))
+
+
 def test_bad_inputs() -> None:
     net = layer()
     for x, state, words in (
         (torch.zeros(2, 6), None, "x has shape"),
         (torch.zeros(3, 2, 5), None, "expected real .T, S, 6."),
-        (torch.full((3, 2, 6), math.nan), None, "x holds NaN"),
+        (torch.full((3, 2, 6), math.nan), None, "x holds NaN|NaN .* in x"),
         (torch.zeros(3, 2, 6), initial_state(1, net.weight), "state has F of shape"),
+        (torch.zeros(3, 2, 6), torch.zeros(2, 4, 6), "state is a Tensor; expected a ShortTermS"),
         (torch.zeros(3, 2, 6), net(frames(0, 1, 2))[1]._replace(trace=net.weight), "state has tr"),
     ):
         for use in (net.forward, net.learn):

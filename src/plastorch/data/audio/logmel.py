@@ -102,15 +102,19 @@ class FrameStream:
     def __init__(self, front: LogMel) -> None:
         self._front = front
         self._rest = torch.zeros(0)
+        self._between = 0  # samples to come before the next frame's, where hops exceed windows
 
     def feed(self, samples: Tensor) -> Tensor:
         """Takes the next samples [n] and returns the frames that they complete [T, bands]."""
-        self._rest = torch.cat([self._rest, samples])
-        front = self._front
+        front, between = self._front, self._between
+        self._between = max(0, between - len(samples))
+        self._rest = torch.cat([self._rest, samples[between:]])
         if len(self._rest) < front.window:
             return torch.zeros(0, front.bands)
         frames = front(self._rest)
-        self._rest = self._rest[len(frames) * front.hop :]
+        used = len(frames) * front.hop
+        self._between = max(0, used - len(self._rest))
+        self._rest = self._rest[used:]
         return frames
 
 

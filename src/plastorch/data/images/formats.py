@@ -58,7 +58,7 @@ def read_bytes(path: Path) -> bytes:
     gigabyte: a small compressed file can hold more than any memory.
     """
     check_file(path, "a whole file")
-    opened = gzip.open if path.suffix == ".gz" else open
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
     try:
         size = path.stat().st_size
         with opened(path, "rb") as file:

@@ -39,7 +39,7 @@ class SpikingSize(NamedTuple):
     name: str
     neurons: int
     samples: int
-    """SpikingSize of the mini-batch."""
+    """Size of the mini-batch."""
     patterns: int
     """Number of images, one after the other, in each sample."""
     rounds: int

@@ -13,6 +13,7 @@ from torch import Tensor
 from plastorch.engine.run import Record
 from plastorch.experiments.stpn.recurrent import field
 from plastorch.rank import Batch, RankCoder, Readings
+from plastorch.rank.criterion import answer
 from plastorch.rank.objectives import Objective
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
@@ -44,8 +45,10 @@ def validation(
                 decision = net(x, lengths)
                 label, step = decision.label, decision.step
             else:
-                label = net.all_steps(x)[-1].argmax(dim=-1)
-                step = torch.full_like(label, len(x) - 1)
+                logits = net.all_steps(x, lengths)
+                last = torch.full_like(labels, len(x)) if lengths is None else lengths
+                step = last.to(labels) - 1
+                label = answer(logits[step, torch.arange(len(step), device=step.device)])
             right, steps = right + int((label == labels).sum()), steps + int(step.sum())
             count += len(labels)
         return {"validation_accuracy": right / count, "validation_mean_step": steps / count}

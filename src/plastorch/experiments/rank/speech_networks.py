@@ -91,6 +91,13 @@ class RankSpeechConfig(Settings):
         if self.core == "convolutional" and self.hidden_size < 2:
             raise InputError("hidden_size is 1; expected 2 or more, a feature for each convolution")
         networks = len(self.models())
+        asked = 2 + len(self.objectives) + len(self.thresholds) * len(self.entropy_weights)
+        if networks < asked:
+            raise InputError(
+                f"objectives are {self.objectives}, thresholds {self.thresholds} and "
+                f"entropy_weights {self.entropy_weights}; expected each once, numbers also when "
+                "rounded to thousandths, which name the networks"
+            )
         weights = 4 * self.hidden_size * (2 * LAYERS - 1) * self.hidden_size
         check_memory(4 * networks * weights, hidden_size=self.hidden_size)
         for theta, beta in product(self.thresholds, self.entropy_weights):

@@ -137,7 +137,7 @@ class Judge(nn.Module):
 class BayesNetworks(nn.Module):
     """All networks of a run: after one pass, retrained under a frozen readout, and after many.
 
-    BayesNetworks of a kind start from equal weights.
+    Networks of a kind start from equal weights.
     """
 
     def __init__(self, config: BayesConfig, images: ImageSet, seed: int) -> None:

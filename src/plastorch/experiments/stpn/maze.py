@@ -16,7 +16,7 @@ from torch import nn
 from plastorch.engine.checkpoint import fingerprint
 from plastorch.engine.device import check_memory
 from plastorch.engine.distributed import check_parts
-from plastorch.engine.errors import check_names
+from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim
 from plastorch.engine.streams import stream
@@ -122,6 +122,10 @@ class MazeConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_names("models", self.models, MODELS)
+        tuned = bool(self.learning_rates)
+        for name in ("iterations", *["tuning_iterations"] * tuned):
+            if self.warm_up >= (count := getattr(self, name)):
+                raise InputError(f"warm_up is {self.warm_up}; expected less than {count}, {name}")
         cells = int(walls(self.size).logical_not().sum())
         check_memory(2 * 8 * cells**2, size=self.size)  # for the expectation of random actions
         hidden = max(MODELS[name].hidden_size for name in self.models)

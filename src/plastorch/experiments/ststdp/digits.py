@@ -36,7 +36,7 @@ LEARNED_FROM = ("static", *DYNAMIC)
 """Streams from which networks learn, by the place of their weights among random numbers."""
 STATIC_EPOCHS = 20
 MAIN = ("mlp", "cnn", "rnn", "gru", "lstm")
-"""DigitNetworks of the comparison, except the slowest."""
+"""Networks of the comparison, except the slowest."""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def _run_programmed(
 
 
 def _numpy(events: Events) -> tuple[Any, ...]:
-    parts = events.times.detach().double(), events.source, events.offsets
+    parts = events.times.detach(), events.source, events.offsets
     return tuple(part.contiguous().numpy() for part in parts)
 
 

@@ -12,7 +12,7 @@ from plastorch.engine.numba_options import kernel
 
 
 class FatigueArrays(NamedTuple):
-    """FatigueArrays of weights and state, float64, changed in place."""
+    """Arrays of weights and state, float64, changed in place."""
 
     weight: Any
     """Weights [B, N]."""
@@ -29,7 +29,7 @@ class FatigueArrays(NamedTuple):
 
 
 class FatigueConstants(NamedTuple):
-    """FatigueConstants of the rule, as in :class:`plastorch.spiking.fatigue.rule.FatiguingSTDP`."""
+    """Constants of the rule, as in :class:`plastorch.spiking.fatigue.rule.FatiguingSTDP`."""
 
     fatigue: Any
     tau_fatigue: Any

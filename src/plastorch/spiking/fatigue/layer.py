@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import check_positive
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.events import Events
 from plastorch.spiking.fatigue.events import PARTS, run_events
 from plastorch.spiking.fatigue.rule import (
@@ -37,7 +37,7 @@ class FatiguingNeuron(SpikingLayer):
         dtype: type of the parameters.
 
     Raises:
-        InputError: if a size or ``dt`` is not positive.
+        InputError: if a size or ``dt`` is not positive, or synapses have other bounds.
 
     Example:
         >>> from plastorch import learn
@@ -48,6 +48,8 @@ class FatiguingNeuron(SpikingLayer):
         >>> spikes[:, 0, 0].int().tolist(), neuron.weight.shape
         ([1, 0, 1, 0, 0], torch.Size([1, 20]))
     """
+
+    state_kind = FatigueState
 
     def __init__(
         self,
@@ -61,6 +63,8 @@ class FatiguingNeuron(SpikingLayer):
         dtype: torch.dtype | None = None,
     ) -> None:
         check_positive(in_features=in_features, dt=dt)
+        if (getattr(synapses, "low", 0), getattr(synapses, "high", 1)) != (0, 1):
+            raise InputError(f"synapses are {synapses}; expected the bounds 0 and 1")
         super().__init__(torch.empty(1, in_features, device=device, dtype=dtype), dt, synapses)
         self.rule = rule or FatiguingSTDP()
         self.reset_parameters()
@@ -90,22 +94,24 @@ class FatiguingNeuron(SpikingLayer):
 
     def _clocked(self, x: Tensor, state: FatigueState, mode: Mode) -> Ran:
         rule = self.rule if mode.plastic else self.rule.frozen()
+        before = state.weight
         state = self._with_weights(state, x.shape[1])
         course, state = run_raster(
             x, state, rule, self.dt, synapses=self.synapses, generator=mode.generator
         )
-        return course.spikes.unsqueeze(2), *self._handed_on(state, mode.generator)
+        return course.spikes.unsqueeze(2), *self._handed_on(before, state, mode)
 
     def _driven(self, events: Events, duration: float, state: FatigueState, mode: Mode) -> Ran:
         rule = self.rule if mode.plastic else self.rule.frozen()
         start, stop = state.time, state.time + duration
-        moved = events._replace(times=events.times.double() + start)
+        moved = events._replace(times=events.times + start)
+        before = state.weight
         state = _in(torch.float64, self._with_weights(state, events.networks))
         spikes, state = run_events(
             moved, state, rule, stop, synapses=self.synapses, generator=mode.generator
         )
         state = _in(self.weight.dtype, state)
-        return spikes._replace(times=spikes.times - start), *self._handed_on(state, mode.generator)
+        return spikes._replace(times=spikes.times - start), *self._handed_on(before, state, mode)
 
     def _with_weights(self, state: FatigueState, samples: int) -> FatigueState:
         """Returns the state with the layer's weights, if synapses are ideal."""
@@ -113,11 +119,16 @@ class FatiguingNeuron(SpikingLayer):
             return state
         return state._replace(synapses=IdealState(self._weights().expand(samples, -1)))
 
-    def _handed_on(self, state: FatigueState, generator: Random) -> tuple[Tensor, FatigueState]:
+    def _handed_on(
+        self, before: Tensor | None, state: FatigueState, mode: Mode
+    ) -> tuple[Tensor, FatigueState]:
         """Returns the sum of the weights' changes, and the state without ideal synapses."""
-        after = self.synapses.read(state.synapses, state.time, generator).to(self.weight.dtype)
-        change = (after - self.weight).sum(dim=0, keepdim=True)
-        return change, state._replace(synapses=None) if self._ideal() else state
+        after = self.synapses.read(state.synapses, state.time, mode.generator)
+        after = after.to(self.weight.dtype)
+        change = (after - (self.weight if before is None else before)).sum(dim=0, keepdim=True)
+        if self._ideal():
+            return change, state._replace(synapses=None)
+        return change, state._replace(weight=after if mode.plastic else before)
 
     def _weights(self) -> Tensor:
         """Returns the weights within their bounds [1, N]."""

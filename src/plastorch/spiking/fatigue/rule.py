@@ -117,6 +117,9 @@ class FatigueState(NamedTuple):
     """Trace of the output spikes, for the pair window [B]."""
     time: float
     """Time, seconds."""
+    weight: Tensor | None = None
+    """Weights of a module's synapses up to which it has learned [B, N]; None for those of the
+    module."""
 
 
 class LearningCourse(NamedTuple):

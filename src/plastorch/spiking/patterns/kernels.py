@@ -17,7 +17,7 @@ WORD = 8
 
 
 class PatternConstants(NamedTuple):
-    """PatternConstants in the weights' type, and the target's trace."""
+    """Constants in the weights' type, and the target's trace."""
 
     membrane: Any
     """Decay factor of the membrane per step."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from plastorch.engine.device import REAL
 from plastorch.engine.errors import InputError, check_positive
@@ -152,6 +153,7 @@ class _Answer(torch.autograd.Function):
         return tuple(results)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         from plastorch.spiking.patterns import gradient_kernels, kernels
 

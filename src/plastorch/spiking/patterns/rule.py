@@ -242,7 +242,8 @@ def by_class(response: Found, population: int) -> Found:
     """
     if population == 1:
         return response
-    sizes = len(response.distance), -1, population
+    patterns, neurons = response.distance.shape
+    sizes = patterns, neurons // population, population
     return response._replace(
         distance=response.distance.reshape(sizes).mean(2),
         potential=response.potential.reshape(sizes).amax(2),

@@ -163,6 +163,11 @@ def _check_patterns(
             raise InputError(
                 f"labels have shape {shape}; expected a tag per 2 of {outputs} outputs"
             )
+    elif labels.dtype != torch.int64 or len(shape) != 1:
+        raise InputError(
+            f"labels have shape {shape} and type {labels.dtype}; expected int64 of shape "
+            f"({len(bins)},), or bool"
+        )
     else:
         low, high = int(labels.min()), int(labels.max())
         if not 0 <= low <= high < outputs:

@@ -26,7 +26,7 @@ class WinnerArrays(NamedTuple):
 
 
 class WinnerConstants(NamedTuple):
-    """WinnerConstants in the weights' type."""
+    """Constants in the weights' type."""
 
     effect: Any
     """Effect of a spike in each step up to the decision."""

@@ -38,14 +38,16 @@ def respond(
     numbers that overflow. Returns the output neurons' spikes, and the state at the end.
     """
     from plastorch.engine.numba_options import check_arrays
-    from plastorch.spiking.shortterm.kernels import SCORE, CircuitArrays, Plasticity
+    from plastorch.spiking.shortterm.kernels import SCORE, CircuitConstants, Plasticity
 
     check_one_of(("synapse", "none"), site=constants.site)
     check_arrays(trace=(state.trace, (None, None), REAL))
-    check_circuit(state.trace, state.F, weight, bias, constants)
-    trace, memory = _copied(state.trace, state.F)
+    empty = constants.site == "none" and state.F.shape == (len(state.trace), 0)
+    held = state.F.new_zeros(len(state.trace), *weight.shape) if empty else state.F
+    check_circuit(state.trace, held, weight, bias, constants)
+    trace, memory = _copied(state.trace, held)
     network = [part.detach().unsqueeze(0) for part in (weight, bias, torch.zeros_like(bias))]
-    circuit = CircuitArrays(
+    circuit = CircuitConstants(
         constants.kappa,
         timing.trace_tau,
         SCORE[constants.score],
@@ -56,7 +58,7 @@ def respond(
     )
     outputs = _run(course, network, trace, memory, (circuit, Plasticity()))
     check_arrays(F=(memory, memory.shape, memory.dtype))
-    return outputs, ShortTermState(memory, trace)
+    return outputs, ShortTermState(state.F if empty else memory, trace)
 
 
 def learn(
@@ -69,7 +71,7 @@ def learn(
     """Runs networks with long-term plasticity of the neurons that spike; returns the output spikes,
     traces ε [B, D] at the end, and what has been learned. Raises InputError if numbers overflow."""
     from plastorch.engine.numba_options import check_arrays, check_constants
-    from plastorch.spiking.shortterm.kernels import SCORE, CircuitArrays, Plasticity
+    from plastorch.spiking.shortterm.kernels import SCORE, CircuitConstants, Plasticity
 
     check_arrays(trace=(trace, (None, None), REAL))
     (networks, inputs), real = trace.shape, trace.dtype
@@ -84,7 +86,7 @@ def learn(
     check_constants(real, kappa=constants.kappa, homeostasis=constants.homeostasis)
     trace, *learned = _copied(trace, *state)
     no_memory = trace.new_zeros(networks, neurons, 0)
-    circuit = CircuitArrays(constants.kappa, timing.trace_tau, SCORE[constants.score])
+    circuit = CircuitConstants(constants.kappa, timing.trace_tau, SCORE[constants.score])
     plasticity = Plasticity(constants.rate, constants.decline, constants.homeostasis)
     outputs = _run(course, learned, trace, no_memory, (circuit, plasticity))
     found = LongTermState(*learned)

@@ -190,10 +190,11 @@ def _scaled(course, s, now, trace, x):  # type: ignore[no-untyped-def]
         x[j] = c * trace[j]
 
 
-class CircuitArrays(NamedTuple):
+class CircuitConstants(NamedTuple):
     """Constants of a circuit that spikes."""
 
     kappa: Any
+    """Scale κ of the scores."""
     trace_tau: Any
     """Time constant of ε, seconds."""
     score: Any
@@ -234,7 +235,7 @@ def _learn(k, x, weight, bias, fired, squares, plasticity):  # type: ignore[no-u
 def spikes(  # type: ignore[no-untyped-def]
     course, learned, trace, memory, circuit, plasticity, begin, end, winners
 ):
-    """Runs a Course's streams from ``begin`` to ``end``: output spikes, and what they change.
+    """Runs a course's streams from ``begin`` to ``end``: output spikes, and what they change.
 
     ``learned`` are W [B, K, D], b [B, K] and numbers of spikes [B, K] of each stream's network,
     changed where they learn; or of one network for all streams. Traces ε [S, D] and memory

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.learning import OnlineLayer, Step
 from plastorch.spiking.shortterm import clocked, events
 from plastorch.spiking.shortterm.course import SpikeTiming, encode
@@ -86,9 +86,13 @@ class ShortTermWTA(OnlineLayer):
             Posteriors [T, S, K], and the new state.
 
         Raises:
-            InputError: if shapes don't fit, or, on a CPU, inputs are not finite.
+            InputError: if shapes or the kind of state don't fit, or, on a CPU, inputs are not
+                finite.
         """
-        return self._answer(self._checked(x), state)
+        x = self._checked(x)
+        if x.is_cpu:
+            check_finite(x=x)
+        return self._answer(x, state)
 
     @torch.no_grad()
     def learn(
@@ -145,6 +149,8 @@ class ShortTermWTA(OnlineLayer):
     def _answer(self, x: Tensor, state: ShortTermState | None) -> tuple[Tensor, ShortTermState]:
         start = initial_state(x.shape[1], self.weight, self.short_term.site)
         state = start if state is None else state
+        if not isinstance(state, ShortTermState):
+            raise InputError(f"state is a {type(state).__name__}; expected a ShortTermState")
         for name, expected in start._asdict().items():
             found = getattr(state, name)
             if found.shape != expected.shape:
