@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.device import REAL
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_finite
 from plastorch.engine.threads import in_threads
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState, compete, scores, step
 
@@ -17,18 +17,20 @@ def run(
 ) -> tuple[Tensor, ShortTermState]:
     """Runs frames [T, S, D] one by one: compiled on a CPU, in torch elsewhere; see :func:`step`.
 
-    Returns posteriors [T, S, K], and the last state. The compiled version ignores changes of
-    synapses below 1e-9, and raises InputError if numbers overflow. It has no gradient: where one is
-    required, torch is used on a CPU as well.
+    Returns posteriors [T, S, K], and the last state; on a CPU, frames that are not finite raise
+    InputError. The compiled version ignores changes of synapses below 1e-9, and raises InputError
+    if numbers overflow. It has no gradient: where one is required, torch is used on a CPU as well.
     """
-    if constants.site == "none":
-        u = scores(x.flatten(0, 1), state, weight, bias, constants)
-        return compete(u, constants.competition).view(*x.shape[:2], len(weight)), state
     asked = torch.is_grad_enabled() and any(
         part.requires_grad for part in (x, state.F, weight, bias)
     )
     if constants.site == "synapse" and x.device.type == "cpu" and not asked:
         return _run_compiled(x, state, weight, bias, constants)
+    if x.device.type == "cpu":
+        check_finite(x=x)
+    if constants.site == "none":
+        u = scores(x.flatten(0, 1), state, weight, bias, constants)
+        return compete(u, constants.competition).view(*x.shape[:2], len(weight)), state
     posteriors = []
     for frame in x:
         y, state = step(frame, state, weight, bias, constants)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError, check_finite, check_positive
+from plastorch.engine.errors import InputError, check_positive
 from plastorch.learning import OnlineLayer, Step
 from plastorch.spiking.shortterm import clocked, events
 from plastorch.spiking.shortterm.course import SpikeTiming, encode
@@ -89,10 +89,7 @@ class ShortTermWTA(OnlineLayer):
             InputError: if shapes or the kind of state don't fit, or, on a CPU, inputs are not
                 finite.
         """
-        x = self._checked(x)
-        if x.is_cpu:
-            check_finite(x=x)
-        return self._answer(x, state)
+        return self._answer(self._checked(x), state)
 
     @torch.no_grad()
     def learn(
