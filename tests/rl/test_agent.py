@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -229,10 +230,8 @@ def test_importing_the_room_loads_no_engine() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_training_ends_when_a_hundred_returns_are_enough(tmp_path: Path) -> None:
-    from plastorch.rl.training import MEMORY, AgentTraining
-
-    net = agent(RNN(2, 3))
+def playing(net: Agent, played: Callable[[int], dict[str, Any]]) -> type[Any]:
+    """Settings of an algorithm that trains nothing, and plays by the number of its trainings."""
 
     class Module:
         agent = net
@@ -243,45 +242,8 @@ def test_training_ends_when_a_hundred_returns_are_enough(tmp_path: Path) -> None
 
         def train(self) -> dict[str, Any]:
             self.trained += 1
-            mean = {} if self.trained % 2 else {"episode_return_mean": 1.0 + (self.trained > 20)}
-            played = mean | {"episode_len_mean": math.nan, "energy": 3.0}
-            return {"env_runners": played, "num_env_steps_sampled_lifetime": 8 * self.trained}
-
-        def get_module(self) -> type[Module]:
-            return Module
-
-        def save_to_path(self, path: Path) -> None:
-            path.mkdir()
-
-    class Config:
-        build_algo = Algorithm
-
-    training = AgentTraining("rnn", net, Config, iterations=10_000, folder=tmp_path, enough=2.0)
-    first, second = training.step(), training.step()
-    assert first == [{"phase": "rnn", "iteration": 1, "env_steps": 8, "energy": 3.0}]
-    assert second == [{**first[0], "iteration": 2, "env_steps": 16, "return": 1.0}]
-    run_phase(training)
-    assert training.algorithm.trained == 20 + 2 * MEMORY
-    assert [path.name for path in tmp_path.iterdir()] == ["rllib-rnn-00010000"]
-
-
-def test_a_training_that_was_stopped_ends_where_it_would_have(tmp_path: Path) -> None:
-    """The checkpoint of the stop stays until the run names the last one."""
-    from plastorch.rl.training import MEMORY, AgentTraining
-
-    net, returns = agent(RNN(2, 3)), [float(i) for i in range(3 * MEMORY)]
-
-    class Module:
-        agent = net
-
-    class Algorithm:
-        def __init__(self) -> None:
-            self.trained = 0
-
-        def train(self) -> dict[str, Any]:
-            self.trained += 1
-            played = {"episode_return_mean": returns[self.trained - 1]}
-            return {"env_runners": played, "num_env_steps_sampled_lifetime": self.trained}
+            steps = {"num_env_steps_sampled_lifetime": 8 * self.trained}
+            return {"env_runners": played(self.trained), **steps}
 
         def get_module(self) -> type[Module]:
             return Module
@@ -299,8 +261,36 @@ def test_a_training_that_was_stopped_ends_where_it_would_have(tmp_path: Path) ->
     class Config:
         build_algo = Algorithm
 
+    return Config
+
+
+def test_training_ends_when_a_hundred_returns_are_enough(tmp_path: Path) -> None:
+    from plastorch.rl.training import MEMORY, AgentTraining
+
+    def played(trained: int) -> dict[str, Any]:
+        mean = {} if trained % 2 else {"episode_return_mean": 1.0 + (trained > 20)}
+        return mean | {"episode_len_mean": math.nan, "energy": 3.0}
+
+    net = agent(RNN(2, 3))
+    config = playing(net, played)
+    training = AgentTraining("rnn", net, config, iterations=10_000, folder=tmp_path, enough=2.0)
+    first, second = training.step(), training.step()
+    assert first == [{"phase": "rnn", "iteration": 1, "env_steps": 8, "energy": 3.0}]
+    assert second == [{**first[0], "iteration": 2, "env_steps": 16, "return": 1.0}]
+    run_phase(training)
+    assert training.algorithm.trained == 20 + 2 * MEMORY
+    assert [path.name for path in tmp_path.iterdir()] == ["rllib-rnn-00010000"]
+
+
+def test_a_training_that_was_stopped_ends_where_it_would_have(tmp_path: Path) -> None:
+    """The checkpoint of the stop stays until the run names the last one."""
+    from plastorch.rl.training import MEMORY, AgentTraining
+
+    net = agent(RNN(2, 3))
+    config = playing(net, lambda trained: {"episode_return_mean": float(trained - 1)})
+
     def training(enough: float) -> AgentTraining:
-        return AgentTraining("rnn", net, Config, iterations=500, folder=tmp_path, enough=enough)
+        return AgentTraining("rnn", net, config, iterations=500, folder=tmp_path, enough=enough)
 
     # returns 20 to 119 have a mean of 69.5
     first = training(69.5)
