@@ -14,6 +14,9 @@ from plastorch.engine.errors import InputError
 _POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _FORMS = "dicts, a polars, pandas or Arrow frame, or the path of a Parquet file"
 
+_LARGEST = 2**127
+"""Whole numbers from this one on, and below its negative, are beyond polars' types."""
+
 
 def as_frame(records: Any) -> pl.DataFrame:
     """Returns one row per record and one column per key; null is a missing value.
@@ -117,12 +120,12 @@ def _column(name: str, values: list[Any]) -> pl.Series:
 
 def _known(value: Any) -> Any:
     """Returns None for NaN, and text for a whole number that polars would take for missing."""
-    return list(map(_known_part, value)) if isinstance(value, (list, tuple)) else _known_part(value)
-
-
-def _known_part(value: Any) -> Any:
-    if isinstance(value, int) and not -(2**127) <= value < 2**127:
-        return str(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return value if -_LARGEST <= value < _LARGEST else str(value)
+    if isinstance(value, (list, tuple)):
+        return list(map(_known, value))
     return None if isinstance(value, (float, np.floating)) and value != value else value
 
 
