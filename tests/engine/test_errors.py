@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from plastorch.engine.errors import (
     InputError,
+    check_counts,
     check_file,
     check_finite,
     check_names,
@@ -19,7 +21,9 @@ from plastorch.engine.errors import (
 
 
 def test_good_arguments_pass() -> None:
-    check_positive(epochs=3, rate=0.1)
+    check_positive(epochs=3, rate=np.float32(0.1))
+    check_counts(epochs=np.int64(1))
+    check_counts(least=0, pairs=0)
     check_finite(features=torch.zeros(2))
     check_names("models", ["lstm"], ["stpn", "lstm"])
     check_one_of(("soft", "hard"), competition="soft")
@@ -31,6 +35,10 @@ def test_good_arguments_pass() -> None:
     ("check", "message"),
     [
         (lambda: check_positive(epochs=3, rate=0.0), "rate is 0.0; expected more than 0"),
+        (lambda: check_positive(rate="0.1"), "rate is '0.1'; expected a number above 0"),
+        (lambda: check_counts(a=1, b=0), "b is 0; expected a whole number, 1 or more"),
+        (lambda: check_counts(a=True), "a is True; expected a whole number, 1 or more"),
+        (lambda: check_counts(least=2, a=2.0), "a is 2.0; expected a whole number, 2 or more"),
         (
             lambda: check_finite(features=torch.tensor([0.0, torch.nan])),
             "NaN or infinite values in features; expected finite ones",

@@ -336,7 +336,7 @@ BAD_RECORDS: list[tuple[Any, str]] = [
     (pl.DataFrame({f"k{j}": range(20) for j in range(70)}), "neurons are 60; expected one or more"),
 ]
 BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
-    ({"hidden": 0}, "hidden is 0; expected a whole number above 0"),
+    ({"hidden": 0}, "hidden is 0; expected a whole number, 1 or more"),
     ({"neurons": 2.5}, "neurons is 2.5; expected a whole number"),
     ({"key_pairs": -1}, "key_pairs is -1; expected a whole number, 0 or more"),
     ({"key_pairs": 1.5}, "key_pairs is 1.5; expected a whole number"),
@@ -344,7 +344,7 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"bins": 255}, "bins is 255; expected 2 to 254"),
     ({"epochs": "many"}, "epochs is 'many'; expected"),
     ({"batch_size": None}, "batch_size is None; expected"),
-    ({"learning_rate": float("nan")}, "learning_rate is nan; expected a number above 0"),
+    ({"learning_rate": float("nan")}, "learning_rate is nan; expected more than 0"),
     ({"dropout": 1}, "dropout is 1; expected 0 to less than 1"),
     ({"dropout": "some"}, "dropout is 'some'; expected 0 to less than 1"),
     ({"random_state": "dice"}, "random_state is 'dice'; expected a whole number"),

@@ -31,6 +31,23 @@ def test_quoted_names_do_not_mislead(tmp_path: Path) -> None:
     assert read_catalog(tmp_path / "a.csv").columns == ["a", "b,c,d,e,\nf", "g"]
 
 
+def test_names_with_semicolons_do_not_mislead(tmp_path: Path) -> None:
+    """Such as those of probabilities of classes."""
+    frame = pl.DataFrame({"row": [0, 1], "p_a;b;c": [0.5, 0.25], "p_d;e": [0.5, 0.75]})
+    write_frames([frame], tmp_path / "a.csv")
+    assert read_catalog(tmp_path / "a.csv").equals(frame)
+
+
+@pytest.mark.parametrize("header", ["a,b,a", '"a";b;a', "\ufeffa\tb\ta"])
+def test_one_name_for_two_columns_is_refused(tmp_path: Path, header: str) -> None:
+    separator = next(sign for sign in ",;\t" if sign in header)
+    (tmp_path / "a.csv").write_text(f"{header}\n{separator.join('123')}\n")
+    with pytest.raises(InputError, match="two columns are named 'a'; expected different names"):
+        read_catalog(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text("a,,\n1,2,3\n")
+    assert read_catalog(tmp_path / "b.csv").width == 3
+
+
 def test_one_column_has_no_separator(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("owner\nada\nbob\n")
     assert read_catalog(tmp_path / "a.csv")["owner"].to_list() == ["ada", "bob"]

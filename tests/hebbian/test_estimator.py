@@ -399,15 +399,15 @@ BAD_LABELS = [
     ([0, "a"] * 5 + [None] * 10, "y can't be used"),
 ]
 BAD_ARGUMENTS = [
-    ({"batch_size": 0}, "batch_size is 0; expected a whole number above 0"),
+    ({"batch_size": 0}, "batch_size is 0; expected a whole number, 1 or more"),
     ({"batch_size": 2.5}, "batch_size is 2.5; expected a whole number"),
-    ({"depth": 0}, "depth is 0; expected a whole number above 0"),
+    ({"depth": 0}, "depth is 0; expected a whole number, 1 or more"),
     ({"depth": 9}, "depth is 9; expected one of"),
     ({"depth": None}, "depth is None; expected"),
     ({"unsupervised_epochs": -1}, "unsupervised_epochs is -1; expected"),
     ({"readout_epochs": 0}, "readout_epochs is 0; expected"),
     ({"readout_batch_size": "64"}, "readout_batch_size is '64'; expected"),
-    ({"readout_learning_rate": 0}, "readout_learning_rate is 0; expected a number above 0"),
+    ({"readout_learning_rate": 0}, "readout_learning_rate is 0; expected more than 0"),
     ({"readout_learning_rate": float("nan")}, "readout_learning_rate is nan; expected"),
     ({"readout_learning_rate": None}, "readout_learning_rate is None; expected"),
     ({"preset": "svhn"}, "preset is 'svhn'; expected one of mnist"),

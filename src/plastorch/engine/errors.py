@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterable
 from importlib.util import find_spec
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,21 @@ class WorkerLost(Exception):
 
 
 def check_positive(**arguments: float) -> None:
-    """Raises InputError naming the first argument that is not above 0, or not finite."""
+    """Raises InputError naming the first argument that is no finite number above 0."""
     for name, value in arguments.items():
+        if not isinstance(value, Real):
+            raise InputError(f"{name} is {value!r}; expected a number above 0")
         if not value > 0:
             raise InputError(f"{name} is {value}; expected more than 0")
         if value == math.inf:
             raise InputError(f"{name} is {value}; expected a finite number")
+
+
+def check_counts(least: int = 1, **arguments: object) -> None:
+    """Raises InputError naming the first argument that is no whole number from ``least`` on."""
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise InputError(f"{name} is {value!r}; expected a whole number, {least} or more")
 
 
 def check_finite(**arguments: "Tensor") -> None:

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from math import ceil
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.engine.device import check_memory
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_counts, check_positive
 from plastorch.engine.streams import stream
 from plastorch.files.keys import infer_keys
 from plastorch.files.layout import lay_out, neuron_for
@@ -119,17 +119,16 @@ class Learner(TrainedClassifier):
         return torch.from_numpy(self._encoder.encode(frame))
 
     def _check_arguments(self) -> None:
-        counts = ("hidden", "neurons", "bins", "batch_size", "epochs")
-        for name in counts if self.epochs is not None else counts[:-1]:
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number above 0")
-        if not isinstance(self.key_pairs, Integral) or self.key_pairs < 0:
-            raise InputError(f"key_pairs is {self.key_pairs!r}; expected a whole number, 0 or more")
+        check_counts(
+            hidden=self.hidden,
+            neurons=self.neurons,
+            bins=self.bins,
+            batch_size=self.batch_size,
+            epochs=1 if self.epochs is None else self.epochs,
+        )
+        check_counts(least=0, key_pairs=self.key_pairs)
         if not 2 <= self.bins < NO_SPIKE:
             raise InputError(f"bins is {self.bins}; expected 2 to {NO_SPIKE - 1}")
-        rate = self.learning_rate
-        if not isinstance(rate, Real) or not 0 < rate < np.inf:
-            raise InputError(f"learning_rate is {rate!r}; expected a number above 0")
+        check_positive(learning_rate=self.learning_rate)
         if not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout!r}; expected 0 to less than 1")

@@ -23,14 +23,21 @@ _DECIMAL_COMMA = r"^[+-]?[0-9]+(,[0-9]+)?$"
 def from_csv(source: Path | bytes) -> pl.DataFrame:
     """Returns the records of CSV, whose header tells the separator.
 
-    It is the one that the header has most often outside quotes. Where it is ";", columns of numbers
-    may have decimal commas. A column in which a number has a leading zero, such as 0644, is text.
-    Text is as :func:`plastorch.files.formulas.guarded` found it.
+    It is the one that the header has most often outside quotes; one that the next line has another
+    number of times counts less. Where it is ";", columns of numbers may have decimal commas. A
+    column in which a number has a leading zero, such as 0644, is text. Text is as
+    :func:`plastorch.files.formulas.guarded` found it.
+
+    Raises InputError if two columns have the same name.
     """
     with _opened(source) as file:
         separator = _separator(file.read(1 << 16))
     read = partial(pl.read_csv, source, separator=separator, glob=False)
     frame = read(infer_schema_length=None)
+    names = read(has_header=False, n_rows=1, infer_schema=False).row(0)
+    twice = [name for name in names if name is not None and names.count(name) > 1]
+    if twice:
+        raise InputError(f"two columns are named {twice[0]!r}; expected different names")
     digits = [place for place, column in enumerate(frame) if column.dtype.is_numeric()]
     if digits:
         written = read(columns=digits, infer_schema=False)
@@ -66,8 +73,13 @@ def _object(line: bytes, place: int) -> dict[str, Any]:
 
 def _separator(start: bytes) -> str:
     text = _QUOTED.sub("", start.decode("utf-8-sig", "replace"))
-    header = (text.splitlines() or [""])[0]
-    return max(SEPARATORS, key=header.count)
+    header, *others = text.splitlines()[:2] or [""]
+
+    def fitness(separator: str) -> tuple[bool, int]:
+        columns = header.count(separator)
+        return columns > 0 and all(line.count(separator) == columns for line in others), columns
+
+    return max(SEPARATORS, key=fitness)
 
 
 def _numbers(column: pl.Series) -> pl.Series:

@@ -4,7 +4,6 @@ Paper: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXi
 """
 
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -18,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from plastorch.engine.device import fast_matmul, select_device
-from plastorch.engine.errors import InputError, check_one_of
+from plastorch.engine.errors import InputError, check_counts, check_one_of, check_positive
 from plastorch.engine.estimators import seed_of
 from plastorch.engine.streams import stream
 from plastorch.hebbian.arrays import Channels, as_images, as_labels, codes_of, sorted_classes
@@ -355,14 +354,14 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         return given
 
     def _check_arguments(self) -> None:
-        counts = ("depth", "batch_size", "unsupervised_epochs", "readout_epochs")
-        for name in (*counts, "readout_batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number above 0")
-        rate = self.readout_learning_rate
-        if not isinstance(rate, Real) or not 0 < rate < np.inf:
-            raise InputError(f"readout_learning_rate is {rate!r}; expected a number above 0")
+        check_counts(
+            depth=self.depth,
+            batch_size=self.batch_size,
+            unsupervised_epochs=self.unsupervised_epochs,
+            readout_epochs=self.readout_epochs,
+            readout_batch_size=self.readout_batch_size,
+        )
+        check_positive(readout_learning_rate=self.readout_learning_rate)
         check_one_of(get_args(Mode), mode=self.mode)
         check_one_of(get_args(Precision), precision=self.precision)
         check_one_of(get_args(Channels), channels=self.channels)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from torch import nn
 
 from plastorch.engine.device import select_device
-from plastorch.engine.errors import InputError, check_one_of
+from plastorch.engine.errors import InputError, check_counts, check_one_of, check_positive
 from plastorch.engine.estimators import seed_of
 from plastorch.rank.cores import CORES, Core
 from plastorch.rank.estimator_file import Saved, read, write
@@ -399,20 +399,19 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return answer and answer._replace(label=self.classes_[answer.label])
 
     def _check_arguments(self) -> None:
-        for name in ("hidden_size", "folds", "epochs", "patience", "batch_size"):
-            value = getattr(self, name)
-            if name == "batch_size" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number above 0")
+        check_counts(
+            hidden_size=self.hidden_size,
+            folds=self.folds,
+            epochs=self.epochs,
+            patience=self.patience,
+            batch_size=1 if self.batch_size is None else self.batch_size,
+        )
         if self.n_jobs is not None and not (isinstance(self.n_jobs, Integral) and self.n_jobs):
             raise InputError(f"n_jobs is {self.n_jobs!r}; expected a whole number, not 0, or None")
-        rate = self.learning_rate
-        if not isinstance(rate, Real) or not 0 < rate < np.inf:
-            raise InputError(f"learning_rate is {rate!r}; expected a number above 0")
+        check_positive(learning_rate=self.learning_rate)
         for name in ("alpha", "training_threshold"):
             value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 < value < 1:
+            if not isinstance(value, Real) or not 0 < float(value) < 1:
                 raise InputError(f"{name} is {value!r}; expected a number between 0 and 1")
         check_one_of(get_args(Objective), objective=self.objective)
         check_one_of(("constant", "per-step"), thresholds=self.thresholds)

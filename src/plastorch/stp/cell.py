@@ -6,10 +6,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError, check_one_of
+from plastorch.engine.errors import InputError, check_counts, check_one_of
 from plastorch.stp.checks import (
     batched,
-    check_counts,
     check_input,
     check_same,
     state_pair,

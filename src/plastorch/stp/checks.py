@@ -6,13 +6,6 @@ from plastorch.engine.errors import InputError
 from plastorch.stp.rule import STPNState
 
 
-def check_counts(**sizes: int) -> None:
-    """Raises InputError naming the first argument that is not a positive whole number."""
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise InputError(f"{name} is {size!r}; expected a whole number, 1 or more")
-
-
 def check_input(x: Tensor, weight: Tensor, input_size: int) -> None:
     """Raises InputError if inputs [..., I] are empty or don't fit the weights."""
     if x.shape[-1] != input_size:

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from plastorch.engine.errors import InputError, check_finite
+from plastorch.engine.errors import InputError, check_counts, check_finite
 from plastorch.learning.lengths import checked_lengths
 from plastorch.stp.cell import Plasticity, STPNCell
-from plastorch.stp.checks import batched, check_counts, check_input, unbatched
+from plastorch.stp.checks import batched, check_input, unbatched
 from plastorch.stp.energy import unit_energy
 from plastorch.stp.rule import Activation, Norm, Plastic, Presynaptic, STPNState
 
