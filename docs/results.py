@@ -1,6 +1,7 @@
 """Tables and figures of the committed results, made as the pages are built."""
 
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,11 +12,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+sys.path.append(str(Path(__file__).parent / "evidence"))
+
+import committed
+
 from plastorch.hebbian.pretrained import cards, weights_of
 from plastorch.report.format import bound, measure, verdict
 from plastorch.report.theme import LIGHT, label, new_axes, new_figure
 
-RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+RESULTS = committed.RESULTS
+runs, runs_with = committed.in_folder, committed.runs
 HEADS = "claim", "target", "measured", "outcome"
 MODEL_HEADS = "network", "data set", "test images right", "size", "trained by"
 OUTCOMES = {True: "holds", False: "does not hold", None: "not asserted"}
@@ -31,11 +37,6 @@ ABLATION: dict[str, dict[str, Any]] = {
     "best, nothing learned": {"preset": "best", "rule": "random"},
 }
 """Settings of the networks of an ablation; a run belongs to the last one whose settings it has."""
-
-
-def runs(experiment: str) -> list[dict[str, Any]]:
-    """Every committed result of an experiment, in the order of file names."""
-    return [json.loads(path.read_text()) for path in sorted((RESULTS / experiment).glob("*.json"))]
 
 
 @dataclass(frozen=True)

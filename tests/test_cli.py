@@ -46,6 +46,8 @@ MISTAKES = [
     (["rn"], "did you mean run?"),
     (["run", "softhebb-mnst"], "did you mean softhebb-mnist?"),
     (["run", "softhebb-mnist", "--dept", "2"], "did you mean --depth?"),
+    (["run", "softhebb-mnist", "--quik"], "did you mean --quick?"),
+    (["run", "softhebb-mnist", "--resume"], "--resume has no value; expected one"),
     (["run", "softhebb-mnist", "--depth", "two"], "--depth"),
     (["run", "softhebb-mnist", "--depth", "7"], "depth is 7"),
     (["run", "softhebb-mnist", "--rule", "loud"], "'loud'"),

@@ -66,6 +66,12 @@ CASES = {
     "in a command": ("stop()", 130, STOPPED),
     "SIGTERM": ("stop(signal.SIGTERM)", 130, STOPPED),
     "while a module is imported that lets no exception out": ("import greedy", 130, STOPPED),
+    "while a run imports a module": (
+        "from plastorch.engine.stops import resumable\n"
+        "    with resumable('go on with: x'): import greedy",
+        130,
+        "plastorch: stopped; go on with: x\n",
+    ),
     "again, while what was in hand is put away": (
         "try: stop()\n    finally: stop(); print('has waited', file=sys.stderr)",
         130,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tomllib
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
@@ -16,13 +17,37 @@ RENAMED = {"centred": "centered", "standardised": "standardized"}
 
 
 @cache
+def files() -> dict[Path, dict[str, Any]]:
+    """Returns all committed results by their files."""
+    return {path: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*/*.json"))}
+
+
+@cache
 def results() -> dict[str, list[dict[str, Any]]]:
     """Returns all committed results, by experiment, in the order of their files."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(RESULTS.glob("*/*.json")):
-        result = json.loads(path.read_text())
+    for result in files().values():
         found.setdefault(result["experiment"], []).append(result)
+    for of_experiment in found.values():
+        _renew([claim for result in of_experiment for claim in result["claims"]])
     return found
+
+
+def in_folder(name: str) -> list[dict[str, Any]]:
+    """Returns the committed results in a folder, in the order of their files."""
+    results()  # renews the claims of all
+    return [result for path, result in files().items() if path.parent.name == name]
+
+
+def _renew(claims: list[dict[str, Any]]) -> None:
+    """Gives claims of older results today's words, and the relation that a newer result tells."""
+    words = tomllib.loads(Path(__file__).with_name("wording.toml").read_text())
+    known = {claim["id"]: claim for claim in claims if claim.get("relation")}
+    for claim in claims:
+        if not claim.get("relation") and (same := known.get(claim["id"])):
+            claim |= {name: same[name] for name in ("relation", "tolerance") if name in same}
+        for old, new in words.items():
+            claim["statement"] = claim["statement"].replace(old, new)
 
 
 def configuration(result: dict[str, Any]) -> Any:

@@ -74,7 +74,8 @@ def _stopped() -> "NoReturn":
     try:
         if os.environ.get("RANK", "0") == "0":
             bar = "\r\x1b[K\x1b[?25h" if os.isatty(2) else ""  # is cleared, the cursor shown
-            os.write(2, f"{bar}plastorch: stopped\n".encode())
+            how = getattr(sys.modules.get("plastorch.engine.stops"), "how_to_go_on", "")
+            os.write(2, f"{bar}plastorch: stopped{how}\n".encode())
     finally:
         os._exit(STOPPED)
 

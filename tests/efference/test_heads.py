@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from plastorch.efference import CIFAR, SimCLR, Weights, estimate_bins, small_resnet
 from plastorch.efference.heads import InverseModel, projection
 from plastorch.engine.errors import InputError
 
@@ -52,13 +53,34 @@ def test_the_inverse_model_sees_both_views_in_order() -> None:
     assert not torch.allclose(torch.cat(inverse(h_next, h), dim=1), torch.cat(logits, dim=1))
 
 
+def test_factors_that_never_change_add_nothing_to_the_loss() -> None:
+    bins = estimate_bins(CIFAR, "full", torch.Generator().manual_seed(0), 2000)
+    assert bins.sizes[-2:] == (1, 1)
+    encoder = small_resnet(2)
+    method = SimCLR(encoder, encoder.features, bins.sizes, Weights(manipulation=1), hidden=8)
+    a, b = (CIFAR.sample(6, torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    targets = bins.targets(a, b)
+    views = torch.rand(2, 6, 3, 32, 32)
+    found = method(*views, targets)
+    inverse, features = method.inverse, encoder(views.flatten(0, 1))
+    assert isinstance(inverse, InverseModel)
+    logits = inverse(*features.chunk(2))[:-2]
+    each = torch.stack([F.cross_entropy(of, targets[:, k], ignore_index=-1)
+                        for k, of in enumerate(logits)])  # fmt: skip
+    torch.testing.assert_close(found.per_factor, torch.cat([each.detach(), torch.zeros(2)]))
+    torch.testing.assert_close(found.manipulation, each.mean())
+    found.total.backward()
+    last = inverse.layers[-1].weight.grad
+    assert not last[-2:].any() and last[:-2].any()
+
+
 @pytest.mark.parametrize(
     ("build", "words"),
     [
         (lambda: projection(0, 4, 4), "features is 0"),
         (lambda: projection(4, 4, 4, layers=0), "layers is 0"),
         (lambda: InverseModel(4, ()), r"sizes is \(\); expected one factor or more"),
-        (lambda: InverseModel(4, (8, 1)), r"sizes is \(8, 1\); expected"),
+        (lambda: InverseModel(4, (8, 0)), r"sizes is \(8, 0\); expected"),
     ],
 )
 def test_bad_arguments(build: Any, words: str) -> None:

@@ -54,6 +54,15 @@ def test_missing_is_null() -> None:
     assert as_frame(pl.DataFrame({"a": [float("nan"), 1.0]}))["a"].to_list() == [None, 1.0]
 
 
+@pytest.mark.parametrize("missing", [pd.NA, pd.NaT, np.datetime64("NaT")])
+def test_missing_values_of_pandas_in_dicts(missing: Any) -> None:
+    rows = [
+        {"a": 1.5, "b": "x", "c": ["y", "z"]},
+        {"a": missing, "b": missing, "c": ["y", missing]},
+    ]
+    assert as_frame(rows).rows() == [(1.5, "x", ["y", "z"]), (None, None, ["y", None])]
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

@@ -76,6 +76,17 @@ def test_bad_files(tmp_path: Path) -> None:
             read(tmp_path / "missing")
 
 
+def test_a_wrong_name_is_told_from_damage(tmp_path: Path) -> None:
+    for name, words in (
+        ("a.json", "a.json is not Parquet; expected Parquet, .csv, .tsv or .jsonl: "),
+        ("a.parquet", "a.parquet is not Parquet: "),
+    ):
+        (tmp_path / name).write_text('[{"a": 1}]')
+        for read in (read_catalog, lambda path: list(frames(path))):
+            with pytest.raises(InputError, match=words):
+                read(tmp_path / name)
+
+
 def test_bad_places(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ends in \.parquet, \.csv or \.jsonl"):
         check_out(tmp_path / "labels.txt")

@@ -306,8 +306,34 @@ class TestOnline:
             small().partial_fit(*files(20))
         with pytest.raises(InputError, match=r"classes holds 1 class \('code'\)"):
             small().partial_fit(*files(20), classes=["code"])
-        with pytest.raises(InputError, match=r"classes holds '\\udcff'; expected valid Unicode"):
+        with pytest.raises(InputError, match=r"classes holds '\\udcff'; expected text, valid"):
             small().partial_fit(*files(20), classes=["code", "\udcff"])
+
+
+class TestFailures:
+    """What a fit that fails leaves."""
+
+    @pytest.mark.parametrize("labels", [["x"] * 60, ["x", "y", "z"] * 20])
+    def test_a_refused_or_stopped_fit_leaves_the_model_as_it_was(self, labels: list[str]) -> None:
+        numbers = np.random.default_rng(0).random((60, 3))
+        model = small(epochs=1).fit(numbers, ["a", "b", "c"] * 20)
+        before, state = model.fingerprint, vars(model).copy()
+
+        def stop(epoch: int, right: float) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises((InputError, KeyboardInterrupt)):
+            model.fit(np.random.default_rng(1).random((60, 5)), labels, tell=stop)
+        assert model.fingerprint == before and vars(model) == state
+        assert model.predict(numbers).shape == (60,)
+
+    def test_a_model_that_is_fitted_anew_is_a_new_one(self) -> None:
+        frame, labels = files(100)
+        model = small(epochs=1).fit(frame, labels).partial_fit(frame, labels)
+        assert (
+            model.fit(frame, labels).fingerprint == small(epochs=1).fit(frame, labels).fingerprint
+        )
+        assert model._optimizer is None
 
 
 BAD_LABELS = [
@@ -315,12 +341,18 @@ BAD_LABELS = [
     (["code"] * 20, r"y holds 1 class \('code'\); expected two or more"),
     (["code"] * 19, "y has 19 classes; expected 20, one for each record"),
     (np.arange(20) / 3, "y can't be used: Unknown label type: continuous"),
-    (["code", None] * 10, "y is missing in 10 records"),
-    ([1.0, np.nan] * 10, "y is missing in 10 records"),
-    (pl.Series(["a", "b", None, "a"] * 5), "y is missing in 5 records"),
+    (["code", None] * 10, "y is missing 10 times"),
+    ([1.0, np.nan] * 10, "y is missing 10 times"),
+    (pl.Series(["a", "b", None, "a"] * 5), "y is missing 5 times"),
     (np.zeros((20, 2)), "y can't be used"),
-    (["a\0", "a"] * 10, r"y holds 'a\\x00'; expected valid Unicode without NUL"),
-    (["\udcff", "a"] * 10, r"y holds '\\udcff'; expected valid Unicode without NUL"),
+    ([np.nan, "a", "b", "a"] * 5, "y is missing 5 times"),
+    ([pd.NA, "a"] * 10, "y is missing 10 times"),
+    ([pd.NaT, "a"] * 10, "y is missing 10 times"),
+    (pd.Series(["a", pd.NA] * 10, dtype="string"), "y is missing 10 times"),
+    (np.array(["NaT", "2020-01-01"] * 10, "datetime64[ns]"), "y is missing 10 times"),
+    (["", "a"] * 10, "y holds ''; expected text, valid Unicode without NUL"),
+    (["a\0", "a"] * 10, r"y holds 'a\\x00'; expected text, valid Unicode without NUL"),
+    (["\udcff", "a"] * 10, r"y holds '\\udcff'; expected text, valid Unicode without NUL"),
     ([1, "a"] * 10, None),
 ]
 BAD_RECORDS: list[tuple[Any, str]] = [

@@ -132,6 +132,25 @@ def test_fit_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert {key.name for key in FileClassifier.load(tmp_path / "m").keys_} <= {"size", "owner"}
 
 
+def test_empty_text_is_no_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = table(tmp_path, kind=["code", "image", ""] * 20, again=None)
+    arguments = ["files", "fit", str(path), "--label", "kind", "--out", str(tmp_path / "m"), *FIT]
+    assert main(arguments) == 0
+    assert "20 records have no class in 'kind' and are left out" in capsys.readouterr().err
+    assert FileClassifier.load(tmp_path / "m").classes_.tolist() == ["code", "image"]
+
+
+def test_few_records_of_each_class_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = table(tmp_path, kind=[f"k{i}" for i in range(60)], again=None)
+    arguments = ["files", "fit", str(path), "--label", "kind", "--out", str(tmp_path / "m"), *FIT]
+    assert main(arguments) == 0
+    words = "column 'kind' holds 60 classes in 60 records, fewer than two of each on average"
+    printed = capsys.readouterr().err
+    assert words in printed and "Warning" not in printed
+
+
 def test_fit_of_pairs_of_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kinds = ["code", "image", "image", "code"] * 15
     path = table(
@@ -225,6 +244,22 @@ def test_predict_rows_that_lack_keys(
     line = capsys.readouterr().err
     assert "which count as missing" in line and "name_length" in line and "parent" not in line
     assert pl.read_parquet(out)["row"].to_list() == [0, 1]
+
+
+@pytest.mark.parametrize("verb", ["predict", "page", "rules"])
+def test_keys_of_numbers_that_hold_only_text_are_said(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, records = str(tmp_path / "m"), tmp_path / "a.csv"
+    frame = pl.read_csv(table(tmp_path, again=None))
+    small = FileClassifier(hidden=4, neurons=20, epochs=1)
+    small.fit(frame.drop("kind"), frame["kind"]).save(model)
+    for size, said in (("large", True), ("7", False)):
+        frame.with_columns(size=pl.Series(["small", size] * 30)).write_csv(records)
+        out = [] if verb == "rules" else ["--out", str(tmp_path / "out.csv")]
+        assert main(["files", verb, model, str(records), *out]) == 0
+        words = "holds no number in 1 of the model's 2 keys, which count as missing: size"
+        assert (words in capsys.readouterr().err) == said
 
 
 def test_watch_labels_what_is_there_and_what_comes(

@@ -172,6 +172,8 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     for given, words in (
         ([str(tmp_path / "less.csv")], "lack 1 of the model's 2 keys: hour"),
         ([new, "--hidden", "9"], "hidden is 9; expected none with --update"),
+        ([new, "--hidden", "256"], "hidden is 256; expected none with --update"),
+        ([new, "--dropout", "0"], "dropout is 0.0; expected none with --update"),
         ([new, "--epochs", "0"], "epochs is 0"),
     ):
         assert main([*fit, *given, "--out", out, "--update", out]) == 2

@@ -56,6 +56,11 @@ def test_kinds_can_be_told() -> None:
     assert infer_keys(frame)[0] == Key("hour", "cycle", 134, period=24, width=6)
 
 
+def test_a_number_needs_a_finite_value() -> None:
+    with pytest.raises(InputError, match="key 'x' holds no finite number; expected some"):
+        infer_keys(pl.DataFrame({"x": [float("inf"), None] * 20}))
+
+
 def test_a_cycle_without_a_finite_number_tells_nothing() -> None:
     frame = pl.DataFrame({"hour": [float("inf"), None] * 20, "size": range(40)})
     hour, size = infer_keys(frame, [0, 1] * 20, neurons=100, kinds={"hour": "cycle"})
@@ -211,7 +216,7 @@ ROWS = [{"a": i, "b": "x" if i % 2 else "y"} for i in range(20)]
         ({"kinds": {"c": "number"}}, "kinds has 'c': 'number'"),
         ({"kinds": {"a": "color"}}, "kinds has 'a': 'color'"),
         ({"kinds": {"a": "cycle"}}, "periods has 'a': 0"),
-        ({"kinds": {"b": "number"}}, "key 'b' holds no number"),
+        ({"kinds": {"b": "number"}}, "key 'b' holds no finite number"),
         ({"width": 0.0}, "width is 0.0"),
         ({"periods": {"a": -1.0}}, "periods has 'a': -1"),
     ],

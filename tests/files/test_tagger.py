@@ -153,6 +153,20 @@ def test_few_records_and_one_tag() -> None:
     assert set(model.predict(frame)) <= {("a",), ()}
 
 
+def test_a_refused_or_stopped_fit_leaves_the_tagger_as_it_was() -> None:
+    frame, tags = files(60)
+    model = FileTagger(**SMALL | {"epochs": 1}).fit(frame, tags)
+    before = model.fingerprint
+
+    def stop(epoch: int, right: float) -> None:
+        raise KeyboardInterrupt
+
+    for other in ([set()] * 60, [{"x"}, {"y"}] * 30):
+        with pytest.raises((InputError, KeyboardInterrupt)):
+            model.fit(frame.select("size"), other, tell=stop)
+        assert model.fingerprint == before and model.n_features_in_ == 2
+
+
 BAD: list[tuple[Any, Any, str]] = [
     ([{"a,b"}, set()], ",", "y holds the tag 'a,b', in which ',' separates tags; expected another"),
     ([{"a"}, "b"], ",", r"y\[1\] is 'b'; expected a set of tags for each record"),
@@ -286,7 +300,7 @@ def test_predict_rules_show_and_sidecars(
     for page in ("m.html", "o.html"):
         source = str(model) if page == "m.html" else out
         assert main(["files", "show", source, "--out", str(tmp_path / page)]) == 0
-    wrong = ["files", "page", table, "--model", str(model), "--out", str(tmp_path / "p.html")]
+    wrong = ["files", "page", str(model), table, "--out", str(tmp_path / "p.html")]
     assert main(wrong) == 2
     assert "gives tags; expected a model of a class" in capsys.readouterr().err
 

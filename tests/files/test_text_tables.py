@@ -69,6 +69,37 @@ def test_leading_zeros_are_text(tmp_path: Path) -> None:
     assert frame["n"].to_list() == [0, 7, 10] and frame["x"].to_list() == ["0.5", "-1", "00.5"]
 
 
+def test_leading_zeros_are_text_beside_decimal_commas(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("plz;x\n01067;1,5\n10115;2\n")
+    assert read_catalog(tmp_path / "a.csv").rows() == [("01067", 1.5), ("10115", 2.0)]
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_whole_numbers_beyond_128_bits_are_text(tmp_path: Path, separator: str) -> None:
+    large = ["1" + 39 * "0", "7"]
+    frame = pl.DataFrame({"id": large, "x": [f"-{2**127}", None], "y": [*large[:1], "1.5"]})
+    frame.write_csv(tmp_path / "a.csv", separator=separator)
+    found = read_catalog(tmp_path / "a.csv")
+    assert found["id"].to_list() == large and found["y"].to_list() == [1e39, 1.5]
+    assert found["x"].to_list() == [-(2**127), None]
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_excel_s_line_about_the_separator(tmp_path: Path, start: bytes, end: bytes) -> None:
+    lines = [start + b"sep=;", b"a,b;c", b"1,5;x", b"2;y", b""]
+    (tmp_path / "a.csv").write_bytes(end.join(lines))
+    frame = read_catalog(tmp_path / "a.csv")
+    assert frame.to_dict(as_series=False) == {"a,b": [1.5, 2.0], "c": ["x", "y"]}
+
+
+@pytest.mark.parametrize("code", ["latin-1", "utf-16"])
+def test_text_that_is_not_utf_8_is_refused(tmp_path: Path, code: str) -> None:
+    (tmp_path / "a.csv").write_bytes("owner,n\nJürgen,1\n".encode(code))
+    with pytest.raises(InputError, match=r"a.csv is no CSV .*not UTF-8; expected UTF-8"):
+        read_catalog(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
 def test_json_lines(tmp_path: Path, name: str) -> None:
     rows = [

@@ -1,5 +1,6 @@
 """Layers against torch's own convolutions and gradients, and their errors."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -69,6 +70,19 @@ def test_linear_layer_is_a_one_by_one_convolution() -> None:
     conv.weight.copy_(linear.weight.view(4, 7, 1, 1))
     a, b = linear.learn(x), conv.learn(x.view(5, 7, 1, 1))
     torch.testing.assert_close(a.updates["weight"], b.updates["weight"].flatten(1))
+
+
+@pytest.mark.parametrize("teach", [False, True])
+def test_linear_layer_takes_a_single_sample(teach: bool) -> None:
+    layer, x = SoftHebbLinear(5, 3, bias=True), torch.randn(5)
+    teacher = torch.eye(3)[1] if teach else None
+    assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
+    one = layer.learn(x, teacher=teacher)
+    rows = layer.learn(x[None], teacher=None if teacher is None else teacher[None])
+    assert torch.equal(one.output, rows.output[0])
+    assert torch.equal(layer.post(one.output), layer.post(rows.output)[0])
+    for name, update in rows.updates.items():
+        assert torch.equal(one.updates[name], update)
 
 
 def test_learning_leaves_weights_to_the_optimizer(images: Tensor) -> None:
@@ -209,7 +223,20 @@ def test_initial_weights_follow_the_generator() -> None:
     torch.testing.assert_close(torch.exp(2 * prior), torch.full((8,), 1 / 8))
 
 
+def test_sizes_are_whole_numbers_of_any_type(images: Tensor) -> None:
+    one, three = np.int64(1), np.int32(3)
+    layer = SoftHebbConv2d(4, 6, three, one, padding=(one, 0), dilation=[1, 2], dtype=torch.float64)
+    twin = torch.nn.Conv2d(
+        4, 6, 3, padding=(1, 0), dilation=(1, 2), bias=False, padding_mode="reflect"
+    ).double()
+    twin.weight.data = layer.weight.data
+    torch.testing.assert_close(layer(images), twin(images))
+
+
 BAD_ARGUMENTS = [
+    ({"kernel_size": (5, 3, 2)}, r"kernel_size is \(5, 3, 2\); expected one whole number or two"),
+    ({"kernel_size": 2.5}, "kernel_size is 2.5; expected one whole number or two"),
+    ({"kernel_size": 3, "dilation": (1,)}, r"dilation is \(1,\); expected"),
     ({"kernel_size": 0}, "kernel_size is 0"),
     ({"kernel_size": 3, "stride": 0}, "stride is 0"),
     ({"kernel_size": 3, "padding": -1}, "padding is"),
@@ -266,8 +293,8 @@ def test_non_finite_input_changes_nothing(value: float) -> None:
 
 
 def test_linear_checks_its_input() -> None:
-    for x in (torch.zeros(4, 2), torch.zeros(3)):
-        with pytest.raises(InputError, match=r"expected \(N, 3\)"):
+    for x in (torch.zeros(4, 2), torch.tensor(0.0)):
+        with pytest.raises(InputError, match=r"expected \(\.\.\., 3\)"):
             SoftHebbLinear(3, 2)(x)
     with pytest.raises(InputError, match="out_features is 0"):
         SoftHebbLinear(3, 0)

@@ -206,3 +206,13 @@ def test_features_and_logits_agree_in_eval_mode() -> None:
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     torch.testing.assert_close(net(images), net.readout(net.features(images)))
     assert len(blocks_of(net)) == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_networks_answer_as_in_single(dtype: torch.dtype) -> None:
+    net = SoftHebbNet.from_preset("cifar10", depth=2, width="quarter").to(dtype).eval()
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(dtype)
+    logits = net(images)
+    assert logits.dtype == dtype
+    wanted = net.float()(images.float())
+    assert (logits.float() - wanted).abs().max() < 0.05 * wanted.abs().max()

@@ -172,7 +172,7 @@ def test_the_page_of_a_model(page: str, tmp_path: Path) -> None:
         table, model, out = (f"{folder}/{name}" for name in ("t.parquet", "m", "a.html"))
         small = ["--hidden", "4", "--neurons", "10", "--epochs", "1"]
         assert main(["files", "fit", table, "--label", "label", "--out", model, *small]) == 0
-        given = [model] if page == "show" else [table, "--model", model]
+        given = [model] if page == "show" else [model, table]
         assert main(["files", page, *given, "--out", out]) == 0
         return Path(out)
 

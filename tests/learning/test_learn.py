@@ -141,6 +141,38 @@ def test_a_state_goes_in_and_comes_out() -> None:
         assert torch.equal(layer.weight.grad, -layer.learn(x, state).updates["weight"])
 
 
+class Gated(Oja):
+    """Oja's rule on the inputs that a gate lets through."""
+
+    def forward(
+        self, x: Tensor, state: Tensor | None = None, scale: float = 1.0, *, gate: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        return super().forward(scale * gate * x, state)
+
+    def learn(
+        self, x: Tensor, state: Tensor | None = None, scale: float = 1.0, *, gate: Tensor
+    ) -> Step:
+        return Oja(3).learn(scale * gate * x, state)
+
+
+def test_layers_are_given_all_that_a_net_gives_them() -> None:
+    gate, x = torch.tensor([1.0, 0.0, 1.0]), torch.rand(2, 3, dtype=torch.float64)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = Gated(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            output: Tensor = self.layer(x, None, 2.0, gate=gate)[0]
+            return output
+
+    net = Net()
+    assert torch.equal(learn(net, x), net(x))
+    updates = Oja(3).learn(2 * gate * x).updates
+    assert torch.equal(net.layer.weight.grad, -updates["weight"])
+
+
 class Broken(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         raise RuntimeError("broken")

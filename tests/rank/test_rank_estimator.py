@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from joblib import parallel_config
@@ -90,7 +91,7 @@ def test_labels_of_a_score_are_checked(fitted: RankClassifier, noisy: Series) ->
     X, y = noisy
     with pytest.warns(DataConversionWarning):
         assert fitted.score(X, y[:, None]) == fitted.score(X, y)
-    with pytest.raises(InputError, match="y has 1 labels; expected 60"):
+    with pytest.raises(InputError, match="y has 1 classes; expected 60"):
         fitted.score(X, y[:1])
 
 
@@ -244,10 +245,13 @@ def test_equal_seeds_give_equal_networks(noisy: Series) -> None:
         ({"alpha": 0}, "alpha is 0"),
         ({"core": "grus"}, "core is 'grus'.*did you mean gru"),
         ({"core": lambda channels: nn.Identity()}, "hidden_size is None"),
+        ({"core": lambda channels: nn.GRU(channels, 6, batch_first=True)}, "GRU with batch_first"),
+        ({"core": nn.GRU(2, 6)}, "core is a module, GRU; expected a function"),
         ({"objective": "rank"}, "objective is 'rank'"),
         ({"folds": 0}, "folds is 0"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0"),
         ({"thresholds": "none"}, "thresholds is 'none'"),
+        ({"class_weight": [1, 2]}, "class_weight can't be used"),
     ],
 )
 def test_bad_arguments(noisy: Series, settings: dict[str, Any], message: str) -> None:
@@ -257,9 +261,9 @@ def test_bad_arguments(noisy: Series, settings: dict[str, Any], message: str) ->
 
 def test_bad_series(fitted: RankClassifier, noisy: Series) -> None:
     X, y = noisy
-    with pytest.raises(InputError, match="one class"):
+    with pytest.raises(InputError, match="y holds 1 class"):
         small().fit(X, np.zeros(60))
-    with pytest.raises(InputError, match="59 labels; expected 60"):
+    with pytest.raises(InputError, match="y has 59 classes; expected 60, one for each series"):
         small().fit(X, y[1:])
     with pytest.raises(InputError, match="3 channels; expected 2"):
         fitted.predict([np.zeros((3, 20))])
@@ -267,6 +271,49 @@ def test_bad_series(fitted: RankClassifier, noisy: Series) -> None:
         fitted.predict([np.zeros((2, 20)), np.zeros(20)])
     with pytest.raises(InputError, match=r"X\[0\] has shape"):
         fitted.predict([np.zeros((2, 0))])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda X: X + 1j, "complex128; expected real numbers"),
+        (lambda X: X.astype("M8[s]"), "datetime64.*; expected real numbers"),
+        (lambda X: np.where(X > 2, np.nan, X), 'expected finite ones; missing="mask"'),
+    ],
+)
+def test_series_are_finite_real_numbers(
+    fitted: RankClassifier, noisy: Series, change: Any, words: str
+) -> None:
+    X = change(noisy[0])
+    for form in (X, list(X)):
+        with pytest.raises(InputError, match=words):
+            fitted.predict(form)
+    with pytest.raises(InputError, match=words):
+        fitted.update(X[np.isnan(X).any(axis=(1, 2)).argmax()], "unused")
+
+
+@pytest.mark.parametrize("form", ["lists", "series", "tensors", "objects", "nested"])
+def test_lists_of_series_take_any_form(fitted: RankClassifier, noisy: Series, form: str) -> None:
+    rows = [row[:, : 10 + place % 5] for place, row in enumerate(noisy[0])]
+    nested = np.empty(len(rows), object)
+    nested[:] = rows
+    forms = {
+        "lists": [row.tolist() for row in rows],
+        "tensors": [torch.from_numpy(row) for row in rows],
+        "objects": nested,
+        "nested": noisy[0].tolist(),
+        "series": [pd.DataFrame(row) for row in rows],
+    }
+    expected = noisy[0] if form == "nested" else rows
+    np.testing.assert_array_equal(fitted.predict_proba(forms[form]), fitted.predict_proba(expected))
+
+
+def test_small_changes_around_a_large_mean_are_seen(noisy: Series) -> None:
+    """Single precision has steps of 64 there."""
+    X, y = np.round(noisy[0] * 1024) / 1024, noisy[1]  # sums are exact
+    plain, far = small(epochs=3).fit(X, y), small(epochs=3).fit(X + 1e9, y)
+    np.testing.assert_allclose(far.predict_proba(X + 1e9), plain.predict_proba(X), atol=1e-5)
+    np.testing.assert_allclose(far.predict_proba(list(X + 1e9)), plain.predict_proba(X), atol=1e-5)
 
 
 @pytest.mark.parametrize("backend", ["threading", "sequential"])
@@ -284,7 +331,7 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(noisy: Series) -> None:
     X, y = noisy[0][:, 0], noisy[1]
     model = small(epochs=1).fit(X, y)
     before = model.predict_proba(X)
-    with pytest.raises(InputError, match="59 labels"):
+    with pytest.raises(InputError, match="59 classes"):
         model.fit(X[:, :10], y[1:])
     np.testing.assert_array_equal(model.predict_proba(X), before)
     assert model.n_features_in_ == 20

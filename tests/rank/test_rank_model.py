@@ -192,6 +192,45 @@ def test_large_values_are_finite() -> None:
     RankCoder(nn.RNN(4, 6), nn.Linear(6, 3))(x)
 
 
+def compiled(rnn: nn.Module) -> Any:
+    return torch.compile(rnn, backend="eager")
+
+
+@pytest.mark.parametrize(
+    "wrap", [compiled, nn.DataParallel, lambda rnn: nn.DataParallel(compiled(rnn))]
+)
+@pytest.mark.parametrize("core", ["gru-batch-first", "lstm-two-layers", "stpn"])
+def test_wrapped_networks_answer_as_they_do_alone(core: str, wrap: Any) -> None:
+    alone, x, labels = coder(core, threshold=0.9, chunk=2), sequences(), torch.arange(7) % 3
+    wrapped = RankCoder(wrap(alone.rnn), alone.readout, threshold=0.9, chunk=2)
+    assert wrapped.batch_first == alone.batch_first
+    loss, decision = wrapped.loss(oriented(alone, x), labels)
+    expected, step, _ = naive(alone, x, labels, None)
+    assert decision.computed < 20 * 7
+    torch.testing.assert_close(loss, expected)
+    assert torch.equal(decision.step, step)
+    with pytest.raises(InputError, match="x has 3 features; expected 4"):
+        wrapped(oriented(alone, x[..., :3]))
+    with pytest.raises(InputError, match="bidirectional"):
+        RankCoder(wrap(nn.GRU(4, 6, bidirectional=True)), nn.Linear(12, 3))
+
+
+@pytest.mark.parametrize("core", [nn.GRU, nn.LSTM])
+def test_a_state_has_samples_along_the_first_dimension(core: Any) -> None:
+    class Around(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = core(4, 6, num_layers=2)
+
+        def forward(self, x: Tensor, state: Any) -> Any:
+            return self.rnn(x, state)
+
+    model = RankCoder(Around(), nn.Linear(6, 3), threshold=1.0).double()
+    words = r"state of shape \(2, 7, 6\); expected 7 samples along its first dimension"
+    with pytest.raises(InputError, match=words):
+        model(sequences())
+
+
 def test_a_higher_threshold_answers_later() -> None:
     x = sequences(200, 30)
     steps = [coder(threshold=t)(x).step for t in (0.5, 0.7, 0.9, 0.99)]
@@ -257,8 +296,9 @@ def test_bad_input() -> None:
         RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), entropy_weight=-1.0)
     with pytest.raises(InputError, match="rnn is bidirectional; expected one that goes forwards"):
         RankCoder(nn.LSTM(2, 3, bidirectional=True), nn.Linear(6, 2))
-    with pytest.raises(InputError, match="chunk is 0"):
-        RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), chunk=0)
+    for chunk in (0, 2.5):
+        with pytest.raises(InputError, match=f"chunk is {chunk}; expected a whole number"):
+            RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), chunk=chunk)
     with pytest.raises(InputError, match=r"x has shape \(0, 7, 4\)"):
         model(x[:0])
     with pytest.raises(InputError, match=r"x has shape \(7, 4\)"):

@@ -52,12 +52,17 @@ def test_each_run_is_a_line_of_what_it_logged(two):
 def test_a_folder_of_runs_stands_for_its_runs(two, tmp_path):
     folder = two[0].parent
     assert main(["report", str(folder), str(two[0])]) == 0
-    assert (folder / "comparison.html").is_file()
+    page = (folder / "comparison.html").read_text()
+    everything = sorted(map(str, folder.iterdir()))
+    assert main(["report", *everything]) == 0  # the page of before is no run
+    assert (folder / "comparison.html").read_text() == page
 
 
 def test_what_can_not_be_compared_is_refused(two, tmp_path, capsys):
     with pytest.raises(InputError, match="runs are 7; expected 2 to 6"):
-        write_comparison(two[:1] * 7)
+        write_comparison([tmp_path / str(number) for number in range(7)])
+    with pytest.raises(InputError, match="runs are 1; expected 2 to 6"):
+        write_comparison(two[:1] * 2)
     assert main(["report", str(two[0]), str(tmp_path / "none")]) == 2
     assert "none: expected a run folder" in capsys.readouterr().err
     assert main(["report", str(two[0]), "--out", "page.html"]) == 2

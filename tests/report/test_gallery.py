@@ -138,10 +138,13 @@ def test_bad_folders_are_refused(tmp_path):
 
 
 def test_cards_say_what_sets_their_settings_apart(tmp_path):
+    settings = {"depth": 3, "quick": False}
     runs = [
-        entry(0, 0.8, config={"seed": 0, "depth": 3, "rule": "soft"}, claims=[]),
-        entry(1, 0.6, config={"seed": 1, "depth": 3, "rule": "hard"}, claims=[]),
+        entry(0, 0.8, config={"seed": 0, "rule": "soft"} | settings, claims=[]),
+        entry(1, 0.6, config={"seed": 1, "rule": "hard"} | settings | {"quick": True}, claims=[]),
     ]
+    runs[1].result["data"] = runs[0].result["data"] | {"n_test": 1000}
     page = gallery(runs, [], tmp_path)
+    assert "test samples 1\u202f000" in page and "quick" not in page
     assert "rule soft" in page and "rule hard" in page and "depth" not in page
     assert "rule soft" not in gallery(runs[:1], [], tmp_path)

@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame.write_parquet(folder / "t.parquet")
     model = FileClassifier(hidden=16, neurons=60, epochs=30).fit(frame.drop("path"), labels)
     model.save(folder / "m")
-    command = ["files", "page", str(folder / "t.parquet"), "--model", str(folder / "m"), "--out"]
+    command = ["files", "page", str(folder / "m"), str(folder / "t.parquet"), "--out"]
     assert main([*command, str(folder / "p.html")]) == 0
     return folder
 
@@ -112,7 +112,7 @@ def test_mistakes_are_one_line(place: Path, capsys: pytest.CaptureFixture[str]) 
         ("t.parquet", "t.parquet", "which is read as well"),
         ("t.parquet", "m", "which is read as well"),
     ):
-        command = ["files", "page", str(place / records), "--model", str(place / "m"), "--out"]
+        command = ["files", "page", str(place / "m"), str(place / records), "--out"]
         assert main([*command, str(place / out)]) == 2
         printed = capsys.readouterr()
         assert words in printed.err and len(printed.err.splitlines()) == 1 and printed.out == ""

@@ -50,7 +50,7 @@ def test_spikes_within_a_step_are_one_and_later_ones_are_left_out() -> None:
 @given(st.integers(0, 10**6))
 def test_gather_sorts_by_network_time_and_input(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
-    times = torch.randint(4, (20,), generator=random) / 10
+    times = torch.randint(4, (20,), generator=random).double() / 10
     source = torch.randint(3, (20,), generator=random)
     network = torch.randint(5, (20,), generator=random)
     events = gather(times, source, network, networks=6)
@@ -59,6 +59,35 @@ def test_gather_sorts_by_network_time_and_input(seed: int) -> None:
     found = (network_of(events).tolist(), events.times.tolist(), events.source.tolist())
     assert list(zip(*found, strict=True)) == sorted(rows)
     assert events.offsets.diff().tolist() == [network.tolist().count(b) for b in range(6)]
+
+
+def test_microseconds_stay_apart_for_days() -> None:
+    """The recipe of the page for neuromorphic users."""
+    microseconds = torch.tensor([10**12, 10**12 - 1])
+    events = gather(microseconds.double() / 1e6, torch.tensor([0, 1]), torch.zeros(2).long(), 1)
+    assert events.source.tolist() == [1, 0]
+    assert (events.times * 1e6).round().tolist() == [10**12 - 1, 10**12]
+
+
+ZEROS = torch.zeros(2, dtype=torch.int64)
+
+
+@pytest.mark.parametrize(
+    ("times", "source", "network", "words"),
+    [
+        (torch.zeros(2), ZEROS, ZEROS, r"times are torch\.float32; expected torch\.float64"),
+        (ZEROS, ZEROS, ZEROS, r"times are torch\.int64; expected torch\.float64"),
+        (ZEROS.double(), ZEROS[:1], ZEROS, r"source is torch\.int64 \[1\]; .* as many as times"),
+        (ZEROS.double(), ZEROS, ZEROS.float(), r"network is torch\.float32 \[2\]; expected whole"),
+        (ZEROS.double(), ZEROS, ZEROS + 3, "network goes from 3 to 3; expected 0 to 2"),
+        (ZEROS.double(), ZEROS, ZEROS - 1, "network goes from -1 to -1"),
+    ],
+)
+def test_what_can_not_be_gathered(
+    times: Tensor, source: Tensor, network: Tensor, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        gather(times, source, network, networks=3)
 
 
 def test_a_time_that_division_rounds_down_belongs_to_its_step() -> None:

@@ -34,11 +34,28 @@ def test_spikes_are_counted_by_network_and_neuron() -> None:
     assert count_spikes(events, 4).tolist() == [[0, 2, 0, 0], [0, 0, 0, 0], [1, 0, 3, 0]]
 
 
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int32])
+def test_labels_and_answers_of_other_types(kind: torch.dtype) -> None:
+    """Whether a neuron spiked counts as 0 or 1."""
+    fired = torch.tensor([[1, 0], [0, 1], [0, 1], [1, 0]]).bool()
+    names = name_neurons(fired, LABELS.to(kind), 3)
+    assert torch.equal(names, name_neurons(fired.float(), LABELS, 3))
+    assert torch.equal(class_scores(fired, names, 3), class_scores(fired.float(), names, 3))
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: name_neurons(torch.ones(4, 2), LABELS, 2), "labels go from 0 to 2; expected 0 to"),
         (lambda: name_neurons(torch.ones(4, 2), LABELS - 1, 3), "labels go from -1 to 1"),
+        (
+            lambda: name_neurons(torch.ones(4, 2), LABELS.float(), 3),
+            "labels are torch.float32; exp",
+        ),
+        (
+            lambda: class_scores(torch.ones(1, 2), torch.tensor([0, 7]), 3),
+            "names go from 0 to 7; expected -1 to 2",
+        ),
         (lambda: name_neurons(torch.ones(3, 2), LABELS, 3), r"shape \(4,\) and answers \(3, 2\)"),
         (
             lambda: count_spikes(

@@ -23,6 +23,7 @@ from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF
 from plastorch.spiking.phase_change import PhaseChangeSynapses
 from plastorch.spiking.stdp import PairSTDP
+from plastorch.spiking.stochastic import ExpLIF
 from plastorch.spiking.synapses import IdealSynapses
 
 DT, INPUTS, NEURONS, SAMPLES = 1e-3, 12, 5, 3
@@ -556,8 +557,16 @@ EVENTS = from_raster(raster_of(1), DT)
         ),
         (
             lambda: make(synapses=IdealSynapses(0.0, 2.0)),
-            r"expected the bounds of rule, .*high=1\.0",
+            r"high=2\.0.*; expected the bounds 0 and 1$",
         ),
+        (
+            lambda: make(synapses=PhaseChangeSynapses(low=-1.0)),
+            r"low=-1\.0.*; expected the bounds 0 and 1$",
+        ),
+        (lambda: make(neuron=ExpLIF()), "neuron is a ExpLIF; expected a LIF"),
+        (lambda: make()(raster_of(0).float().to_sparse()), "x is a torch.sparse_coo tensor; exp"),
+        (lambda: make()(EVENTS), "x is a Events; expected a dense raster, or respond for events"),
+        (lambda: make().respond(raster_of(0), 0.12), "events are a Tensor; expected Events"),
         (lambda: make()(torch.zeros(5, 2, 9)), r"x has shape \(5, 2, 9\); expected \(T, B, 12\)"),
         (lambda: make()(torch.zeros(0, SAMPLES, INPUTS)), r"x has shape \(0, 3, 12\)"),
         (lambda: make()(torch.full((2, SAMPLES, INPUTS), 0.5)), "x holds other numbers"),
@@ -607,7 +616,7 @@ def test_bad_input(call: Any, words: str) -> None:
         ({"post": -1.0}, r"post goes from -1\.0"),
         ({"theta": torch.zeros(3, 4)}, r"theta of state is \[3, 4\]; expected \[3, 5\]"),
         ({"refractory": torch.zeros(3, 1)}, r"refractory of state is \[3, 1\]"),
-        ({"refractory": torch.zeros(3, 5)}, "refractory is torch.float32; expected torch.float64"),
+        ({"refractory": torch.zeros(3, 5)}, "refractory of state is torch.float32; expected"),
         ({"pre": torch.zeros(3, 2)}, r"pre of state is \[3, 2\]; expected \[3, 12\]"),
         ({"post": torch.zeros(1, 5)}, r"post of state is \[1, 5\]"),
     ],
@@ -634,6 +643,11 @@ def test_states_of_another_kind() -> None:
         (layer, torch.ones(3, 5), "state is a Tensor"),
         (layer, other.initial_state(3), "synapses of state are PhaseChangeState; expected those"),
         (other, layer.initial_state(3), "synapses of state are NoneType; expected those of Phase"),
+        (
+            make(dtype=torch.float32),
+            layer.initial_state(3),
+            r"membrane of state is torch\.float64; expected torch\.float32",
+        ),
     ):
         with pytest.raises(InputError, match=words):
             one(raster_of(0), state)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from plastorch import learn
 from plastorch.engine.errors import InputError
-from plastorch.spiking import from_raster, to_raster
+from plastorch.spiking import FatiguingNeuron, from_raster, to_raster
 from plastorch.spiking.network import STDPLayer
 from plastorch.spiking.neurons import LIF
 from plastorch.spiking.nir import from_nir, to_nir
@@ -116,6 +116,18 @@ def test_a_single_layer_and_other_resistances() -> None:
     assert torch.equal(to_raster(events, 2, 1e-3, 50), layer(raster)[0])
 
 
+def test_half_precision_goes_out_in_single() -> None:
+    layers = stack(torch.bfloat16)
+    for layer, again in zip(layers, from_nir(to_nir(layers)), strict=True):
+        assert torch.equal(layer.weight.float(), again.weight)
+
+
+def test_reading_draws_no_random_numbers() -> None:
+    graph, before = to_nir(stack()), torch.get_rng_state()
+    from_nir(graph)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_learned_weights_go_out() -> None:
     neuron = LIF(threshold=0.5, theta_increase=0.1)
     layer = STDPLayer(6, 4, neuron=neuron, generator=generator(2))
@@ -157,6 +169,8 @@ def branched() -> Any:
     ("call", "words"),
     [
         (lambda: to_nir([]), "layers are none"),
+        (lambda: to_nir(FatiguingNeuron(5)), "layer 0 is a FatiguingNeuron; expected an STDPLayer"),
+        (lambda: to_nir([torch.nn.Linear(3, 4)]), "layer 0 is a Linear"),
         (lambda: to_nir(STDPLayer(2, 2)), "layer 0 learns; expected eval mode"),
         (
             lambda: to_nir([layer_of(2, 2), layer_of(2, 2, LIF(refractory=0.005))]),

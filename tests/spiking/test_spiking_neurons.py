@@ -184,6 +184,24 @@ def test_modules_are_their_steps(constants: LIF | ExpLIF | SoftWTA) -> None:
     assert type(constants).__name__ in repr(module)
 
 
+@pytest.mark.parametrize("constants", [LIF(), ExpLIF(), SoftWTA()])
+@pytest.mark.parametrize("kind", [torch.bool, torch.int64])
+def test_spikes_are_inputs(constants: LIF | ExpLIF | SoftWTA, kind: torch.dtype) -> None:
+    neurons, x = Neurons(constants), torch.eye(3)
+    _, before = neurons(x)
+    for state in (None, before):
+        found, expected = (neurons(each, state, generator(5)) for each in (x.to(kind), x))
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("constants", [LIF(), ExpLIF(rate=1e9), SoftWTA(rate=1000.0)])
+def test_nobody_fires_where_input_is_nan(constants: LIF | ExpLIF | SoftWTA) -> None:
+    x = torch.tensor([[nan, nan, nan], [9.0, 9.0, 9.0]])
+    spikes, state = Neurons(constants)(x)
+    assert spikes.any(dim=1).tolist() == [False, True]
+    assert state.membrane[0].isnan().all() and not state.membrane[1].isnan().any()
+
+
 def test_a_large_step_gives_a_warning_with_both_figures() -> None:
     with pytest.warns(UserWarning, match=r"dt is 0\.05 s, more than tau of 0\.02 s"):
         Neurons(LIF(), dt=0.05)
@@ -211,11 +229,18 @@ def test_a_large_step_gives_a_warning_with_both_figures() -> None:
         (lambda: Neurons(LIF())(torch.zeros(3)), r"x has shape \(3,\); expected \(B, K\)"),
         (
             lambda: Neurons(LIF())(torch.zeros(1, 2), SoftWTA().initial(torch.zeros(1, 2))),
-            "state is a SoftWTAState; expected a LIFState of shape",
+            "state is a SoftWTAState; expected a LIFState",
         ),
         (
             lambda: Neurons(LIF())(torch.zeros(1, 2), LIF().initial(torch.zeros(1, 3))),
-            r"state is a LIFState; expected a LIFState of shape \(1, 2\)",
+            r"membrane of state is \[1, 3\]; expected \[1, 2\]",
+        ),
+        (
+            lambda: Neurons(LIF())(
+                torch.zeros(1, 2),
+                LIF().initial(torch.zeros(1, 2))._replace(theta=torch.zeros(1, 3)),
+            ),
+            r"theta of state is \[1, 3\]; expected \[1, 2\]",
         ),
     ],
 )

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plastorch.engine.errors import InputError
+from plastorch.spiking import LIF, FatiguingNeuron, FatiguingSTDP, STDPLayer
 from plastorch.spiking.phase_change import PhaseChangeState, PhaseChangeSynapses
 from plastorch.spiking.synapses import IdealSynapses
 
@@ -194,11 +195,29 @@ def test_weights_stay_within_bounds_and_are_the_seeds(seed: int, deltas: list[fl
     assert torch.equal(*ends)
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_is_single_precision_inside(kind: torch.dtype) -> None:
+    """Readings of a layer's devices are those of the same weights in single precision."""
+    synapses, x = PhaseChangeSynapses(), torch.rand(40, 2, 6, generator=random(3)) < 0.2
+    for layer in (
+        STDPLayer(6, 4, synapses=synapses, neuron=LIF(threshold=0.5), dtype=kind),
+        FatiguingNeuron(6, synapses=synapses, rule=FatiguingSTDP(initial_theta=0.4), dtype=kind),
+    ):
+        step = layer.learn(x, generator=random())
+        assert step.output.any() and step.updates["weight"].dtype == kind
+        assert step.updates["weight"].isfinite().all()
+        weight = layer.weight.detach()
+        both = [synapses.write(each, 1e4, random(1)) for each in (weight, weight.float())]
+        one, other = (synapses.read(state, 2e4, random(2)) for state in both)
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({"low": 1.0}, "low is 1.0 and high is 1.0"),
         ({"pairs": 0}, "pairs is 0"),
+        ({"pairs": 1.5}, "pairs is 1.5; expected a whole number"),
         ({"pulse": -1.0}, "pulse is -1.0"),
         ({"max_conductance": float("nan")}, "max_conductance is nan"),
         ({"refresh": 0.0}, "refresh is 0.0"),

@@ -185,6 +185,16 @@ def test_the_compiled_loop_of_modulated_plasticity_has_the_gradients_of_torchs(
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
+def test_modulated_plasticity_under_autocast_and_before_in_place_operations() -> None:
+    net, x = ModulatedPlasticity(4, 3), torch.randn(5, 2, 4)
+    plain = torch.autograd.grad(net(x)[0].relu().sum(), net.parameters())
+    in_place = torch.autograd.grad(net(x)[0].relu_().sum(), net.parameters())
+    assert all(torch.equal(one, other) for one, other in zip(plain, in_place, strict=True))
+    with torch.autocast("cpu", torch.bfloat16):
+        output, _ = net(x)
+    torch.testing.assert_close(output.float(), net(x)[0], rtol=0.05, atol=0.02)
+
+
 def test_states_that_do_not_fit_modulated_plasticity_are_torchs_errors() -> None:
     net, x = ModulatedPlasticity(5, 7), torch.randn(2, 4, 5)
     for state in (

@@ -1,6 +1,7 @@
 """The modules: as ``nn.LSTM`` users expect them, and clear about bad input."""
 
 import copy
+import io
 from collections.abc import Callable
 
 import pytest
@@ -247,6 +248,113 @@ def test_half_precision_runs(dtype: torch.dtype) -> None:
     assert output.isfinite().all()
 
 
+SHARED = {"scalar": True, "plasticity": "feedforward"}
+"""Settings for which a sequence is run in chunks of steps."""
+
+
+def chunked() -> STPN:
+    layer = STPN(4, 3, **SHARED)  # type: ignore[arg-type]
+    nn.init.constant_(layer.get_parameter("cells.0.weight_lambda"), 0.9)
+    return layer
+
+
+@pytest.mark.parametrize("make", [lambda: STPN(4, 3), chunked], ids=["steps", "chunks"])
+@pytest.mark.parametrize("lengths", [None, torch.tensor([5, 2])], ids=["whole", "padded"])
+def test_in_place_operations_behind_a_layer_change_nothing_else(
+    make: Callable[[], STPN], lengths: Tensor | None
+) -> None:
+    layer, x = make(), torch.randn(5, 2, 4)
+    found = []
+    for relu in (F.relu, F.relu_):
+        output, state = layer(x, lengths=lengths)
+        before = state.h.clone()
+        output = relu(output)
+        assert torch.equal(state.h, before)
+        loss = (output * torch.arange(30.0).view(5, 2, 3)).sum() + state.h.sum()
+        found.append(torch.autograd.grad(loss, layer.parameters()))
+    for plain, in_place in zip(*found, strict=True):
+        assert torch.equal(plain, in_place)
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize("make", [lambda: STPN(4, 3), chunked], ids=["steps", "chunks"])
+@pytest.mark.parametrize("training", [False, True])
+def test_outputs_and_states_are_tensors_of_their_own(
+    steps: int, make: Callable[[], STPN], training: bool
+) -> None:
+    """In the size of their files, too."""
+    with torch.set_grad_enabled(training):
+        output, state = make()(torch.randn(steps, 2, 4))
+    for tensor in (output, *state):
+        assert tensor.untyped_storage().nbytes() == tensor.nbytes
+    before = state.h.clone()
+    output.detach().zero_()
+    assert torch.equal(state.h, before) and before.any()
+
+
+def test_states_are_loaded_as_torch_loads_by_default() -> None:
+    _, states = STPN(4, 3, 2)(torch.randn(5, 2, 4))
+    file = io.BytesIO()
+    torch.save([state.detach() for state in states], file)
+    file.seek(0)
+    for state, loaded in zip(states, torch.load(file, weights_only=True), strict=True):
+        assert isinstance(loaded, STPNState)
+        assert torch.equal(loaded.h, state.h) and torch.equal(loaded.F, state.F)
+
+
+@pytest.mark.parametrize("form", ["steps", "chunks", "torch"])
+@torch.no_grad()
+def test_autocast_converts_inputs_and_computes_as_without_it(form: str) -> None:
+    layer = chunked() if form == "chunks" else STPN(4, 3, bias=False)
+    cell, run = layer.cells[0], layer
+    if form == "torch":
+        run = torch.compile(layer, backend="eager")  # type: ignore[assignment]
+    x = torch.randn(5, 2, 4, dtype=torch.bfloat16)
+    expected, state = layer(x.float())
+    further = layer(x.float(), state)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(run(x), (expected, state))
+        torch.testing.assert_close(run(x, state), further)
+        narrow = STPNState(*(part.bfloat16() for part in state))
+        torch.testing.assert_close(run(x, narrow), further, rtol=0.02, atol=0.02)
+        torch.testing.assert_close(cell(x[0])[0], expected[0])  # type: ignore[operator]
+
+
+def test_autocast_leaves_second_derivatives_alone() -> None:
+    layer, x = STPN(4, 3), torch.randn(5, 2, 4, requires_grad=True)
+
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            (slope,) = torch.autograd.grad(layer(x)[0].sum(), x, create_graph=True)
+        found.append(torch.autograd.grad(slope.square().sum(), layer.parameters()))
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("core", [STPN(4, 3, 2), ModulatedPlasticity(4, 3)])
+def test_transforms_of_torch_func(core: nn.Module) -> None:
+    """Gradients per sample add up to that of the mini-batch, as autograd finds it."""
+    x, names = torch.randn(5, 2, 4), dict(core.named_parameters())
+
+    def loss(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        output: Tensor = torch.func.functional_call(core, parameters, (x,))[0]
+        return output.square().sum()
+
+    exact = torch.autograd.grad(loss(names, x), list(names.values()))
+    whole = torch.func.grad(loss)(names, x)
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 1))(names, x.unsqueeze(2))
+    for name, wanted in zip(names, exact, strict=True):
+        torch.testing.assert_close(whole[name], wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(each[name].sum(0), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_without_gradients_is_mapped() -> None:
+    cell, x = STPNCell(4, 3), torch.randn(6, 2, 4)
+    with torch.no_grad():
+        mapped = torch.func.vmap(lambda x: cell(x)[0])(x)
+    torch.testing.assert_close(mapped, torch.stack([cell(each)[0] for each in x]))
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -314,6 +422,8 @@ GOOD = torch.zeros(5, 2, 4)
         (GOOD, None, torch.tensor([5]), r"lengths have shape \(1,\)"),
         (GOOD, None, torch.tensor([5.0, 1.0]), "whole numbers"),
         (GOOD, None, torch.tensor([5, 1], dtype=torch.complex64), "whole numbers"),
+        (GOOD, None, torch.tensor([True, True]), "type torch.bool; expected .* whole numbers"),
+        (GOOD, None, [5, 1], "lengths are a list; expected a tensor of whole numbers"),
     ],
 )
 def test_bad_input(x: Tensor, state: object, lengths: Tensor | None, words: str) -> None:

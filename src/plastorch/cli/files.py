@@ -47,7 +47,7 @@ verbs:
       of a model, a store or predictions: classes, counts, doubtful files
   rules MODEL RECORDS [--top 5] [--json]
       keys and values that speak for each class
-  page RECORDS --model MODEL --out page.html
+  page MODEL RECORDS --out page.html
       classes, confidence, and the least certain records to label next
 
 CATALOG is a table, of files or of anything else with metadata: Parquet, CSV
@@ -155,7 +155,8 @@ def files(arguments: list[str]) -> int:
     for name in needed:
         require(name, "files")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "records lack")  # said by the command itself
+        for start in ("records lack", "The number of unique classes"):  # the command says it itself
+            warnings.filterwarnings("ignore", start)
         run(given)
     return 0
 
@@ -216,7 +217,7 @@ def _predict_here(
         rows = 0
         for part in records_of(model, options.records, (out, aside)):
             if rows == 0:
-                compare(model, part.columns, str(options.records))
+                compare(model, part, str(options.records))
             found = labeled(model, part, rows, by_class=options.by_class, min_confidence=least)
             if options.sidecar or options.write_xattr:
                 told.append(found.select(*TOLD))
@@ -241,7 +242,7 @@ def _predict_on_ray(
             "plastorch files scan writes"
         )
     needs_ray("ray.data")
-    compare(model, next(frames(options.records, 1)).columns, str(options.records))
+    compare(model, next(frames(options.records)), str(options.records))
     with cluster(options.address):
         for path in (options.model, options.records, options.out.parent):
             check_shared(path.resolve())
@@ -257,6 +258,8 @@ def _predict_on_ray(
 
 
 def _watch(options: Watch) -> None:
+    import polars as pl
+
     from plastorch.files.metadata import schema
     from plastorch.files.reconcile import Counts
     from plastorch.files.single_rows import records
@@ -267,7 +270,7 @@ def _watch(options: Watch) -> None:
     model = load_model(options.model)
     magic = wants_magic(model)
     least = least_confidence(model, options.min_confidence, options.coverage)
-    compare(model, schema(magic).names(), "files")
+    compare(model, pl.DataFrame(schema=schema(magic)), "files")
 
     told = -LINE_S
 

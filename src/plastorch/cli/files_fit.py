@@ -44,15 +44,15 @@ class Fit:
         catalog: catalog of records, Parquet, .csv, .tsv or .jsonl.
         label: column of the classes; records without one are left out.
         out: file for the model.
-        seed: random seed.
+        seed: random seed, 0 if not given.
         epochs: number of passes over the records; if not given, as many as give 5,000 weight
             updates, but 15 to 60, and 15 with --update.
-        hidden: number of hidden neurons.
-        neurons: total number of input neurons of all keys.
-        key_pairs: largest number of pairs of columns that have input neurons of their own; none
-            unless they clearly tell more together than all columns do separately.
-        dropout: share of input spikes left out in training, 0 to less than 1. It keeps many neurons
-            from learning few records by heart.
+        hidden: number of hidden neurons, 256 if not given.
+        neurons: total number of input neurons of all keys, 400 if not given.
+        key_pairs: largest number of pairs of columns that have input neurons of their own, 15 if
+            not given; none unless they clearly tell more together than all columns do separately.
+        dropout: share of input spikes left out in training, 0 to less than 1, 0 if not given. It
+            keeps many neurons from learning few records by heart.
         ignore: columns not to learn from.
         update: model that is to learn the records; out may be the same file.
         separator: text between the labels of a record, if it may have several or none.
@@ -61,20 +61,20 @@ class Fit:
     catalog: tyro.conf.Positional[Path]
     label: str
     out: Path
-    seed: int = 0
+    seed: int | None = None
     epochs: int | None = None
-    hidden: int = 256
-    neurons: int = 400
-    key_pairs: int = 15
-    dropout: float = 0.0
+    hidden: int | None = None
+    neurons: int | None = None
+    key_pairs: int | None = None
+    dropout: float | None = None
     ignore: tuple[str, ...] = ()
     update: Path | None = None
     separator: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("hidden", "neurons", "key_pairs", "dropout", "seed"):
-            value, usual = getattr(self, name), Fit.__dataclass_fields__[name].default
-            if self.update is not None and value != usual:
+            value = getattr(self, name)
+            if self.update is not None and value is not None:
                 raise InputError(
                     f"{name} is {value}; expected none with --update: the model has it"
                 )
@@ -82,13 +82,21 @@ class Fit:
             raise InputError(
                 f"separator is {self.separator!r}; expected text between labels, none with --update"
             )
-        if not 0 <= self.seed < 2**63:
+        if self.seed is not None and not 0 <= self.seed < 2**63:
             raise InputError(f"seed is {self.seed}; expected 0 or more, below 2**63")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Arguments for an estimator, without those that were not given."""
+        names = ("hidden", "neurons", "key_pairs", "dropout", "epochs")
+        values = {name: getattr(self, name) for name in names} | {"random_state": self.seed}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def fit(options: Fit) -> None:
     """Trains, scores and saves a classifier."""
-    from plastorch.files.arrays import classes_of, codes_of
+    from plastorch.engine.estimators import classes_of, codes_of, seed_of
+    from plastorch.files.arrays import check_texts
     from plastorch.files.calibration import held_out
     from plastorch.files.catalog import read_catalog
     from plastorch.files.classifier import FileClassifier
@@ -104,21 +112,19 @@ def fit(options: Fit) -> None:
     if options.update is not None:
         _update(options, options.update, frame, labels)
         return
-    classes = classes_of(labels, f"column {options.label!r}")
+    named = f"column {options.label!r}"
+    check_texts(labels, named)
+    classes = classes_of(labels, named)
     if len(classes) > MOST_CLASSES:
-        raise InputError(
-            f"column {options.label!r} holds {len(classes)} classes; expected 2 to {MOST_CLASSES}"
+        raise InputError(f"{named} holds {len(classes)} classes; expected 2 to {MOST_CLASSES}")
+    if 2 * len(classes) > len(labels):
+        say(
+            f"{named} holds {len(classes):,} classes in {len(labels):,} records, fewer than two of "
+            "each on average"
         )
     codes = codes_of(labels, classes)
-    held = held_out(codes, options.seed)
-    model = FileClassifier(
-        hidden=options.hidden,
-        neurons=options.neurons,
-        key_pairs=options.key_pairs,
-        dropout=options.dropout,
-        epochs=options.epochs,
-        random_state=options.seed,
-    )
+    model = FileClassifier(**options.given)
+    held = held_out(codes, seed_of(model.random_state))
     with learning(model.epochs_for(int((~held).sum()))) as tell:
         model.fit(frame.filter(~held), labels[~held], tell=tell)
     model.save(options.out)
@@ -134,27 +140,19 @@ def fit(options: Fit) -> None:
 def _tagger(options: Fit, separator: str) -> "FileTagger":
     from plastorch.files.tagger import FileTagger
 
-    return FileTagger(
-        hidden=options.hidden,
-        neurons=options.neurons,
-        key_pairs=options.key_pairs,
-        dropout=options.dropout,
-        epochs=options.epochs,
-        random_state=options.seed,
-        separator=separator,
-    )
+    return FileTagger(**options.given, separator=separator)
 
 
 def _update(options: Fit, old: Path, frame: "pl.DataFrame", labels: NDArray[Any]) -> None:
     """Lets a model learn more records, and says what it forgot."""
-    from plastorch.files.arrays import codes_of
+    from plastorch.engine.estimators import codes_of
     from plastorch.files.calibration import held_out
     from plastorch.files.classifier import FileClassifier
     from plastorch.files.learner import LEAST_EPOCHS
 
     model = FileClassifier.load(old)
     known, new = model.classes_, np.unique(labels)
-    held = held_out(codes_of(labels, new), options.seed)
+    held = held_out(codes_of(labels, new), 0)
     before, kept = model.kept_score(known), model.kept_
     model.set_params(epochs=options.epochs)
     with learning(options.epochs or LEAST_EPOCHS) as tell:
@@ -195,17 +193,18 @@ def _classes(column: "pl.Series") -> NDArray[Any]:
 def _labeled(frame: "pl.DataFrame", options: Fit) -> tuple["pl.DataFrame", "pl.Series"]:
     """Returns the records that have a label, or may have none, reduced to usable columns, and their
     labels."""
-    import polars as pl
+    from plastorch.files.column_values import texts
 
     for name in (options.label, *options.ignore):
         if name not in frame.columns:
             raise InputError(f"column {name!r} is not there; {nearest(name, frame.columns)}")
-    lacking = frame[options.label].null_count()
+    none = texts(frame[options.label]).fill_null("") == ""
+    lacking = int(none.sum())
     if lacking == frame.height:
         raise InputError(f"column {options.label!r} holds no class")
     if lacking and options.separator is None:
         say(f"{lacking:,} records have no class in {options.label!r} and are left out")
-        frame = frame.filter(pl.col(options.label).is_not_null())
+        frame = frame.filter(~none)
     column = frame[options.label]
     left_out = {options.label, *options.ignore}
     if options.update is None:  # a model knows its keys, and a few records don't tell identifiers

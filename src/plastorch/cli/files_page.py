@@ -31,13 +31,13 @@ class Page:
     the keys of each record, and its class in the column label.
 
     Args:
-        records: catalog (Parquet, .csv, .tsv, .jsonl), or a folder to scan.
         model: file that plastorch files fit wrote.
+        records: catalog (Parquet, .csv, .tsv, .jsonl), or a folder to scan.
         out: file for the page.
     """
 
+    model: tyro.conf.Positional[Path]
     records: tyro.conf.Positional[Path]
-    model: Path
     out: Path
 
 
@@ -83,7 +83,7 @@ def _collected(
     doubtful: list[pl.DataFrame] = []
     for part in records_of(model, records):
         if rows == 0:
-            compare(model, part.columns, str(records))
+            compare(model, part, str(records))
         told = labeled(model, part, rows)
         rows += part.height
         name = "path" if "path" in told.columns else "row"

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.status import Status
@@ -36,11 +37,12 @@ def wants_magic(model: "TrainedClassifier") -> bool:
     return any(key.name == "magic" for key in model.keys_)
 
 
-def compare(model: "TrainedClassifier", columns: Collection[str], source: str) -> None:
-    """Prints which keys of the model the records lack; they count as missing."""
+def compare(model: "TrainedClassifier", records: "pl.DataFrame", source: str) -> None:
+    """Prints which keys of the model the records lack, or have no number in; they count as
+    missing."""
     from plastorch.files.column_values import lacking
 
-    absent = lacking(columns, model.keys_)
+    absent = lacking(records.columns, model.keys_)
     if len(absent) == len(model.keys_):
         raise InputError(f"{source} has none of the model's keys: {', '.join(absent)}")
     if absent:
@@ -48,6 +50,24 @@ def compare(model: "TrainedClassifier", columns: Collection[str], source: str) -
             f"{source} lacks {len(absent)} of the model's {len(model.keys_)} keys, "
             f"which count as missing: {', '.join(absent)}"
         )
+    named = (key.name for key in model.keys_ if key.kind in ("number", "cycle"))
+    worded = [name for name in named if name in records.columns and _is_wording(records[name])]
+    if worded:
+        say(
+            f"{source} holds no number in {len(worded)} of the model's {len(model.keys_)} keys, "
+            f"which count as missing: {', '.join(worded)}"
+        )
+
+
+def _is_wording(column: "pl.Series") -> bool:
+    """Returns whether a column holds text, and no number in it."""
+    import polars as pl
+
+    from plastorch.files.column_values import numbers
+
+    if not isinstance(column.dtype, (pl.String, pl.Categorical, pl.Enum)):
+        return False
+    return column.null_count() < len(column) and bool(np.isnan(numbers(column)).all())
 
 
 def told_keys(model: "TrainedClassifier") -> str:

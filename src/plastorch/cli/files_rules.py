@@ -51,7 +51,7 @@ def rules(options: Rules) -> None:
     model = load_model(options.model)
     with status():
         frame = pl.concat(records_of(model, options.records))
-        compare(model, frame.columns, str(options.records))
+        compare(model, frame, str(options.records))
         found = rules_of(model, frame, options.top)
     if options.json:
         print(json.dumps(found.to_dicts(), indent=1))

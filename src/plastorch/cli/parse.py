@@ -95,7 +95,8 @@ def _unboxed(text: str, arguments: list[str]) -> str:
     inside = [re.sub(r"[│╭╮╰╯]", " ", line).strip() for line in text.splitlines()[1:]]
     whole = "\n".join(line if line.strip("─-") or not line else "\0" for line in inside)
     parts = [part.strip().splitlines() for part in whole.split("\0") if part.strip()] or [[]]
-    known = [line.split()[0] for part in parts for line in part if line.startswith("-")]
+    lines = (line for part in parts for line in part if line.startswith("-"))
+    known = [line.split()[0].rstrip(",") for line in lines]
     for part in parts:
         words = " ".join(part).replace(",", " ").split()
         if words[:2] == ["Unrecognized", "options:"]:
@@ -105,6 +106,8 @@ def _unboxed(text: str, arguments: list[str]) -> str:
             return f"Unrecognized options: {_placed(wrong, arguments)}{''.join(hints)}"
     message = re.sub(r" \.(?=\s|$)", ".", " ".join(parts[0])).rstrip(".")
     message = re.sub(r"^Error parsing (?!-)[\w.-]+: ", "", message)
+    lacks = r"Missing value for argument '(\S+)'\. Expected 1 values"
+    message = re.sub(lacks, r"\1 has no value; expected one", message)
     none = r"no type matching (\S+) could be instantiated from \[('.*?')\]\..*"
     message = re.sub(none, r"\2; expected \1", message)
     choice = re.match(r"invalid choice '(.*)' for argument '.*'\. Expected one of (.*)", message)

@@ -33,7 +33,7 @@ def report(arguments: list[str]) -> int:
         say_where("comparison", write_comparison(folders, out))
         return 0
     if out is not None:
-        raise InputError(f"out is {str(out)!r}; expected none but to compare two runs or more")
+        raise InputError(f"out is {str(out)!r}; expected it only where runs are compared")
     (given,) = runs or (Path("runs"),)
     if (given / "result.json").is_file():
         say_where("report", write_report(given, panels_of))
@@ -46,6 +46,8 @@ def _runs_in(folder: Path) -> list[Path]:
     """Returns a run folder itself, or those in the folder of an experiment."""
     if (folder / "result.json").is_file():
         return [folder]
+    if folder.name == "comparison.html":  # of an earlier comparison, as in runs/EXPERIMENT/*
+        return []
     found = sorted(result.parent for result in folder.glob("*/result.json"))
     if not found:
         raise InputError(f"{folder}: expected a run folder, or a folder of these; found no run")

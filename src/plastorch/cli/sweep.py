@@ -159,8 +159,10 @@ def _seeds(text: str) -> list[int]:
         if match is None:
             raise InputError(f"seeds is {text!r}; expected numbers such as 0-9 or 0,3,5-7")
         first, last = int(match[1]), int(match[2] or match[1])
-        if not first <= last < first + MOST_RUNS:
-            raise InputError(f"seeds is {text!r}; expected at most {MOST_RUNS}, the lowest first")
+        if first > last:
+            raise InputError(f"seeds is {text!r}; expected the lower one first: {last}-{first}")
+        if last - first >= MOST_RUNS:
+            raise InputError(f"seeds is {text!r}; expected at most {MOST_RUNS} seeds")
         if last >= 2**63:
             raise InputError(f"seeds is {text!r}; expected numbers below 2**63")
         found += range(first, last + 1)

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from plastorch.cli.run import notice, plain_table, say_where
 from plastorch.engine.errors import Interrupted
+from plastorch.engine.stops import resumable
 from plastorch.engine.sweep_plan import Sweep, Trial
 
 
@@ -26,8 +27,9 @@ def run_and_show(sweep: Sweep, address: str | None, as_json: bool) -> int:
         )
         done = len(sweep.trials) - len(waiting)
         task = progress.add_task("runs", total=len(sweep.trials), completed=done)
+        how = f"go on with: plastorch sweep {sweep.experiment} --resume {sweep.path}{where}"
         try:
-            with closing(_ended(sweep, waiting, address)) as trials:
+            with resumable(how), closing(_ended(sweep, waiting, address)) as trials:
                 for number, failed in trials:
                     trial = sweep.trials[number]
                     sweep.failed.pop(trial.run, None)
@@ -38,9 +40,7 @@ def run_and_show(sweep: Sweep, address: str | None, as_json: bool) -> int:
                     console.print(line, highlight=False, markup=False, soft_wrap=True)
                     progress.advance(task)
         except (Interrupted, KeyboardInterrupt):
-            raise Interrupted(
-                f"go on with: plastorch sweep {sweep.experiment} --resume {sweep.path}{where}"
-            ) from None
+            raise Interrupted(how) from None
     return show(sweep, as_json)
 
 

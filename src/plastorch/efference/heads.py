@@ -110,7 +110,7 @@ class InverseModel(ActionHead):
 
     Args:
         features: number of features D of the encoder.
-        sizes: number of classes of each factor.
+        sizes: number of classes of each factor; 1 for a factor that never changes.
         hidden: number of hidden units.
 
     Raises:
@@ -124,9 +124,9 @@ class InverseModel(ActionHead):
 
     def __init__(self, features: int, sizes: Sequence[int], hidden: int = 512) -> None:
         super().__init__()
-        if len(sizes) == 0 or min(sizes) < 2:
+        if len(sizes) == 0 or min(sizes) < 1:
             raise InputError(
-                f"sizes is {tuple(sizes)}; expected one factor or more, each of 2 classes"
+                f"sizes is {tuple(sizes)}; expected one factor or more, each of a class or more"
             )
         self.sizes = list(sizes)
         self.layers = projection(2 * features, hidden, sum(sizes), last_norm=False)

@@ -73,7 +73,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     If it raises WriteError, an older file stays whole.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = Path(f"{path}.{os.getpid()}.partial")
     with writing(path):
         try:
             partial.unlink(missing_ok=True)

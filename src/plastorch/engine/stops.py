@@ -8,6 +8,19 @@ from types import FrameType
 from typing import Any
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
+how_to_go_on = ""
+"""End of the last line of a process that is stopped while a module is imported."""
+
+
+@contextmanager
+def resumable(how: str) -> Iterator[None]:
+    """Has any stop inside say how to go on, also one that ends the process at once."""
+    global how_to_go_on
+    how_to_go_on = f"; {how}"
+    try:
+        yield
+    finally:
+        how_to_go_on = ""
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import torch
 from plastorch.engine.device import flush_denormals, keep_freed_memory, select_device
 from plastorch.engine.errors import InputError, Interrupted, WorkerLost
 from plastorch.engine.run import RunFolder
+from plastorch.engine.stops import resumable
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Range, check_setting
 from plastorch.experiments.registry import Experiment, find, resolved
@@ -67,16 +68,15 @@ def run_or_resume(
         quick=given["quick"],
         tell=tell,
     )
-    with folder.alone(wait_s):
+    how = f"go on with: plastorch run {experiment.name} --resume {folder.path}"
+    with folder.alone(wait_s), resumable(how):
         if (done := folder.finished()) is not None:
             return done
         try:
             return resolved(experiment.measure)(config, context)
         except (Interrupted, KeyboardInterrupt, WorkerLost) as stop:
             lost = f"{stop}; " if isinstance(stop, WorkerLost) else ""
-            raise Interrupted(
-                f"{lost}go on with: plastorch run {experiment.name} --resume {folder.path}"
-            ) from None
+            raise Interrupted(f"{lost}{how}") from None
         except InputError:
             folder.discard_if_empty()
             raise

@@ -9,11 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import validate_data
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.estimators import as_input_error
+from plastorch.engine.estimators import as_input_error, as_labels
 from plastorch.files.as_frame import as_frame
 from plastorch.files.catalog import read_catalog
 
@@ -42,55 +41,18 @@ def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:
     return as_frame(pl.DataFrame(columns))
 
 
-def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
-    """Returns one class per record [N]; raises InputError if any is missing, a fraction or text
-    with NUL or a lone surrogate."""
-    if y is None:
-        raise InputError("requires y to be passed, but the target y is None; expected classes [N]")
-    with as_input_error("y"):
-        labels: NDArray[Any] = column_or_1d(y, warn=True)
-    if len(labels) != count:
-        raise InputError(f"y has {len(labels)} classes; expected {count}, one for each record")
-    with as_input_error("y"):
-        missing = sum(map(_is_missing, labels)) if labels.dtype.kind in "fO" else 0
-    if missing:
-        raise InputError(f"y is missing in {missing} records; expected a class for each")
-    with as_input_error("y"):
-        check_classification_targets(labels)
-    _check_texts(y, "y")
+def labels_of(y: ArrayLike | None, count: int) -> NDArray[Any]:
+    """Returns one class per record [N] that a model file can hold; see :func:`check_texts`."""
+    labels = as_labels(y, count, "record")
+    check_texts(y, "y")  # not the labels: numpy drops NUL at the end of text
     return labels
 
 
-def classes_of(labels: ArrayLike, argument: str) -> NDArray[Any]:
-    """Returns the sorted distinct classes; raises InputError unless there are two or more, none
-    with NUL or a lone surrogate."""
-    _check_texts(labels, argument)
-    with as_input_error(argument):
-        classes = np.unique(np.asarray(labels))
-    if len(classes) < 2:
-        found = ", ".join(map(repr, classes.tolist())) or "none"
-        raise InputError(
-            f"{argument} holds {len(classes)} class ({found}); expected two or more classes"
-        )
-    return classes
-
-
-def codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Returns each label's index among the sorted classes [N]; other labels raise InputError."""
-    with as_input_error("y"):
-        unknown = np.setdiff1d(labels, classes)
-        codes = np.searchsorted(classes, labels)
-    if len(unknown):
-        raise InputError(
-            f"y holds {unknown.tolist()[0]!r}; expected only the {len(classes)} classes before"
-        )
-    return codes
-
-
-def _check_texts(labels: ArrayLike, argument: str) -> None:
+def check_texts(labels: ArrayLike | None, argument: str) -> None:
+    """Raises InputError if a class is text that is empty or has NUL or a lone surrogate."""
     for text in {label for label in np.asarray(labels, object).flat if isinstance(label, str)}:
-        if NO_TEXT.search(text):
-            raise InputError(f"{argument} holds {text!r}; expected valid Unicode without NUL")
+        if not text or NO_TEXT.search(text):
+            raise InputError(f"{argument} holds {text!r}; expected text, valid Unicode without NUL")
 
 
 def _is_array(X: Any) -> bool:
@@ -104,7 +66,3 @@ def _is_numbered(X: Any) -> bool:
     """Returns whether X is a pandas frame whose columns are just 0, 1, …."""
     is_pandas = type(X).__module__.split(".")[0] == "pandas"
     return is_pandas and list(X.columns) == list(range(X.shape[1]))
-
-
-def _is_missing(label: Any) -> bool:
-    return label is None or label != label or label in (np.inf, -np.inf)

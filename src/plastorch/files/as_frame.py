@@ -6,10 +6,10 @@ from numbers import Number
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from plastorch.engine.errors import InputError
+from plastorch.engine.missing_values import is_missing
 
 _POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _FORMS = "dicts, a polars, pandas or Arrow frame, or the path of a Parquet file"
@@ -25,8 +25,8 @@ def as_frame(records: Any) -> pl.DataFrame:
     file. Numbers in text stay text. A key whose values are of several types, such as 7 and "seven",
     becomes text: "7" and "seven"; true becomes "true", and a list its elements joined by "|". Whole
     numbers, fractions and truth values together become numbers; whole numbers beyond 128 bits count
-    as text. NaN is missing, "" is not. Bytes of text that are not valid Unicode, as in some file
-    names, are written out: ``\\udcff``.
+    as text. NaN and pandas' NaT and NA are missing, "" is not. Bytes of text that are not valid
+    Unicode, as in some file names, are written out: ``\\udcff``.
 
     Raises InputError if there is no record or no key, two keys have the same name, one is "*" or a
     pattern such as "^.*$", or values are bytes, dicts, nested lists or Python objects.
@@ -119,14 +119,14 @@ def _column(name: str, values: list[Any]) -> pl.Series:
 
 
 def _known(value: Any) -> Any:
-    """Returns None for NaN, and text for a whole number that polars would take for missing."""
+    """Returns None for a missing value, and text for a whole number beyond polars' types."""
     if isinstance(value, str):
         return value
     if isinstance(value, int):
         return value if -_LARGEST <= value < _LARGEST else str(value)
     if isinstance(value, (list, tuple)):
         return list(map(_known, value))
-    return None if isinstance(value, (float, np.floating)) and value != value else value
+    return None if is_missing(value) else value
 
 
 def _text(value: Any) -> str:

@@ -29,16 +29,16 @@ WRITTEN = (".parquet", ".csv", ".jsonl")
 def read_catalog(path: str | Path) -> pl.DataFrame:
     """Reads all records of a file: Parquet, CSV with a header, or JSON lines, by its name.
 
-    In CSV (``.csv``, ``.tsv``) names and values are separated by commas, semicolons or tabs; an
-    empty value is missing, a column's type fits all its values, and one apostrophe before text that
-    a spreadsheet would take for a formula is removed. JSON lines (``.jsonl``) have an object per
-    line. Both may be compressed (``.gz``).
+    In CSV (``.csv``, ``.tsv``) in UTF-8, names and values are separated by commas, semicolons or
+    tabs; an empty value is missing, a column's type fits all its values, and one apostrophe before
+    text that a spreadsheet would take for a formula is removed. JSON lines (``.jsonl``) have an
+    object per line. Both may be compressed (``.gz``).
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} is not a file; expected Parquet, .csv, .tsv or .jsonl")
     if not _ends_in(path, TEXT):
-        with refusals(f"records: {path} is not Parquet"):
+        with _parquet(path):
             query = pl.scan_parquet(path, glob=False, hive_partitioning=False)
             cells = query.select(pl.len()).collect().item() * len(query.collect_schema())
         if cells > MOST_CELLS:
@@ -56,7 +56,7 @@ def frames(path: str | Path, rows: int = ROWS) -> Iterator[pl.DataFrame]:
     if not is_parquet(path):
         yield from read_catalog(path).iter_slices(rows)
         return
-    with refusals(f"{path} is not Parquet"):
+    with _parquet(path):
         rows = min(rows, max(1, MOST_CELLS // max(1, len(_scan(path).collect_schema()))))
     for begin in range(0, max(count_rows(path), 1), rows):
         yield read_rows(path, begin, rows)
@@ -69,7 +69,7 @@ def is_parquet(path: Path) -> bool:
 
 def count_rows(path: Path) -> int:
     """Returns the number of records of a Parquet file."""
-    with refusals(f"{path} is not Parquet"):
+    with _parquet(path):
         rows: int = _scan(path).select(pl.len()).collect().item()
     return rows
 
@@ -140,6 +140,13 @@ def join_parts(
 
 def _ends_in(path: Path, ends: tuple[str, ...]) -> bool:
     return path.name.lower().endswith(ends)
+
+
+def _parquet(path: Path) -> contextlib.AbstractContextManager[None]:
+    named = _ends_in(path, (".parquet",))
+    return refusals(
+        f"{path} is not Parquet" + "; expected Parquet, .csv, .tsv or .jsonl" * (not named)
+    )
 
 
 def _scan(path: Path) -> pl.LazyFrame:

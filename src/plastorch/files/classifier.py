@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from plastorch.engine.errors import InputError
-from plastorch.engine.estimators import seed_of
+from plastorch.engine.estimators import classes_of, codes_of, seed_of
 from plastorch.engine.streams import stream
-from plastorch.files.arrays import as_labels, as_records, classes_of, codes_of
+from plastorch.files.arrays import as_records, check_texts, labels_of
 from plastorch.files.calibration import fold_numbers, held_out
 from plastorch.files.column_values import lacking
 from plastorch.files.kept import Kept, grown, shown
@@ -96,41 +96,18 @@ class FileClassifier(Learner):
             X: records [N]: dicts, a polars, pandas or Arrow frame, the path of a Parquet or CSV
                 file (see :func:`plastorch.files.as_frame.as_frame`), or an array of numbers [N, M],
                 whose columns are x0, x1, ….
-            y: classes [N] of any sortable type, at least two different ones.
+            y: classes [N] of any sortable type, at least two different ones; a model of text,
+                numbers or truth values can be saved.
             tell: callback after each epoch, given its number and the training accuracy.
 
         Returns:
             The estimator itself.
 
         Raises:
-            InputError: records, classes or a constructor argument are unusable.
+            InputError: records, classes or a constructor argument are unusable; the model is left
+                as it was.
         """
-        self._check_arguments()
-        frame = as_records(self, X, reset=True)
-        labels = as_labels(y, frame.height)
-        classes = classes_of(labels, "y")
-        codes = codes_of(labels, classes)
-        seed = seed_of(self.random_state)
-        few, epochs = frame.height < FEW, self.epochs_for(frame.height)
-        held = np.zeros(len(codes), bool)
-        held = held if few else held_out(codes, seed, HELD_OUT, MOST_HELD_OUT)
-        learned = codes[~held]
-        targets = torch.from_numpy(learned)
-        bins = self._start(frame.filter(~held), learned, classes, seed)
-        if few:
-            parts = fold_numbers(learned, PARTS, seed)
-            response = self._cross_answered(bins, targets, epochs, parts)
-            self.calibration_ = calibrated(response, learned)
-        random = stream(self._seed, Stream.FIT_ORDER)
-        self._train(self.network_, bins, targets, random, epochs=epochs, tell=tell)
-        self._count(learned)
-        kept = Kept(bins.numpy(), learned, np.zeros(len(learned), bool))
-        if held.any():
-            others = self._bins(frame.filter(held))
-            self.calibration_ = calibrated(answer(self.network_, others), codes[held])
-            kept = kept.and_also(Kept(others.numpy(), codes[held], np.ones(len(others), bool)))
-        self.kept_ = kept.sample(seed)
-        return self
+        return self._learn_aside(X, y, tell)
 
     def calibrate(self, X: Any, y: ArrayLike) -> Self:
         """Calibrates the confidence anew, as :meth:`fit` does.
@@ -149,7 +126,7 @@ class FileClassifier(Learner):
         """
         check_is_fitted(self)
         frame = as_records(self, X, reset=False)
-        codes = codes_of(as_labels(y, frame.height), self.classes_)
+        codes = codes_of(labels_of(y, frame.height), self.classes_)
         self.calibration_ = calibrated(answer(self.network_, self._bins(frame)), codes)
         return self
 
@@ -180,7 +157,7 @@ class FileClassifier(Learner):
         check_is_fitted(self)
         self._check_arguments()
         frame = as_records(self, X, reset=False)
-        labels = as_labels(y, frame.height)
+        labels = labels_of(y, frame.height)
         classes = self._more_classes(frame, labels)
         codes, places = (codes_of(some, classes) for some in (labels, self.classes_))
         held = held_out(codes, self._seed, HELD_OUT) & self.kept_.held.any()
@@ -228,7 +205,7 @@ class FileClassifier(Learner):
         self._check_arguments()
         first = not hasattr(self, "network_")
         frame = as_records(self, X, reset=first)
-        labels = as_labels(y, frame.height)
+        labels = labels_of(y, frame.height)
         known = self._known_classes(classes)
         codes = codes_of(labels, known)
         bins = (
@@ -247,6 +224,33 @@ class FileClassifier(Learner):
         self._calls += 1
         self._count(codes)
         return self
+
+    def _learn(self, X: Any, y: ArrayLike, tell: Callable[[int, float], None] | None) -> None:
+        self._check_arguments()
+        frame = as_records(self, X, reset=True)
+        labels = labels_of(y, frame.height)
+        classes = classes_of(labels, "y")
+        codes = codes_of(labels, classes)
+        seed = seed_of(self.random_state)
+        few, epochs = frame.height < FEW, self.epochs_for(frame.height)
+        held = np.zeros(len(codes), bool)
+        held = held if few else held_out(codes, seed, HELD_OUT, MOST_HELD_OUT)
+        learned = codes[~held]
+        targets = torch.from_numpy(learned)
+        bins = self._start(frame.filter(~held), learned, classes, seed)
+        if few:
+            parts = fold_numbers(learned, PARTS, seed)
+            response = self._cross_answered(bins, targets, epochs, parts)
+            self.calibration_ = calibrated(response, learned)
+        random = stream(self._seed, Stream.FIT_ORDER)
+        self._train(self.network_, bins, targets, random, epochs=epochs, tell=tell)
+        self._count(learned)
+        kept = Kept(bins.numpy(), learned, np.zeros(len(learned), bool))
+        if held.any():
+            others = self._bins(frame.filter(held))
+            self.calibration_ = calibrated(answer(self.network_, others), codes[held])
+            kept = kept.and_also(Kept(others.numpy(), codes[held], np.ones(len(others), bool)))
+        self.kept_ = kept.sample(seed)
 
     def _more_classes(self, frame: pl.DataFrame, labels: NDArray[Any]) -> NDArray[Any]:
         """Returns known and new classes; raises InputError if new records don't fit the model."""
@@ -273,6 +277,7 @@ class FileClassifier(Learner):
                     "classes is None in the first call; expected all classes that will occur"
                 )
             return known
+        check_texts(classes, "classes")
         given = classes_of(classes, "classes")
         if known is not None and not np.array_equal(known, given):
             raise InputError(f"classes is {given}; expected None or those before, {known}")

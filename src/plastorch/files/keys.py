@@ -155,7 +155,7 @@ def _learn(column: pl.Series, kind: Kind, period: float, width: float) -> Key:
 def _learn_number(name: str, values: NDArray[np.float64], width: float) -> Key:
     values = values[np.isfinite(values)]
     if not len(values):
-        raise InputError(f"key {name!r} holds no number; expected some")
+        raise InputError(f"key {name!r} holds no finite number; expected some")
     low, high = np.quantile(values, (0.25, 0.75))
     log = bool(values.min() >= 0 and 1 + high > SKEW * (1 + low))
     if log:

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from math import ceil
 from numbers import Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -63,6 +63,18 @@ class Learner(TrainedClassifier):
             return int(self.epochs)
         enough = ceil(UPDATES * int(self.batch_size) / records)
         return min(max(enough, LEAST_EPOCHS), MOST_EPOCHS)
+
+    def _learn(self, X: Any, y: Any, tell: Callable[[int, float], None] | None) -> None:
+        """Learns from scratch."""
+        raise NotImplementedError
+
+    def _learn_aside(self, X: Any, y: Any, tell: Callable[[int, float], None] | None) -> Self:
+        """Learns in a new estimator and then takes what that learned, so that a failure leaves
+        this one as it was."""
+        learned = type(self)(**self.get_params(deep=False))
+        learned._learn(X, y, tell)
+        self.__dict__.update(vars(learned))
+        return self
 
     def _start(
         self, frame: pl.DataFrame, codes: NDArray[np.int64], classes: Any, seed: int

@@ -77,7 +77,9 @@ class SavedModel:
     def settings(self) -> dict[str, Any]:
         """Returns all but the weights for JSON; raises InputError for text or classes that
         :func:`read` would refuse."""
-        values = np.array(self.classes.tolist())  # text in an array of objects becomes text
+        values = self.classes
+        if values.dtype.kind == "O":  # text in an array of objects becomes text
+            values = np.array(values.tolist())
         kind = _KIND_OF.get(values.dtype.kind)
         if kind is None or not all(type(value) is _KINDS[kind] for value in self.classes.tolist()):
             raise InputError(
@@ -266,6 +268,8 @@ def _classes(given: dict[str, Any], least: int) -> NDArray[Any]:
         for value in values:
             _check_text(value)
     classes = np.array(values)
+    if kind is int and classes.dtype.kind == "f" and min(values) >= 0:  # some are 2**63 or more
+        classes = np.array(values, np.uint64)
     if classes.dtype.kind not in "Uiufb" or not (classes[1:] > classes[:-1]).all():
         raise InputError("its classes are not different and in order")
     return classes

@@ -125,33 +125,9 @@ class FileTagger(Learner):
 
         Raises:
             InputError: records, tags or a constructor argument are unusable, or a tag holds the
-                separator.
+                separator; the model is left as it was.
         """
-        self._check_arguments()
-        if not isinstance(self.separator, str) or not self.separator:
-            raise InputError(f"separator is {self.separator!r}; expected text")
-        frame = as_records(self, X, reset=True)
-        tags, present = as_tags(y, frame.height, self.separator)
-        seed, few = seed_of(self.random_state), frame.height < FEW
-        epochs = self.epochs_for(frame.height)
-        held = held_out(np.zeros(len(present), np.int64), seed, HELD_OUT, MOST_HELD_OUT)
-        held &= not few
-        learned = present[~held]
-        groups = np.unique(learned, axis=0, return_inverse=True)[1].ravel()
-        bins = self._start(frame.filter(~held), groups, tags, seed)
-        targets = torch.from_numpy(learned)
-        if few:
-            parts = fold_numbers(groups, PARTS, seed)
-            response, asked = self._cross_answered(bins, targets, epochs, parts), learned
-        random = stream(self._seed, Stream.FIT_ORDER)
-        self._train(self.network_, bins, targets, random, epochs=epochs, tell=tell)
-        if not few:
-            response = answer(self.network_, self._bins(frame.filter(held)))
-            asked = present[held]
-        self.calibration_, thresholds = calibrated_tags(response, asked)
-        self.tagging_ = Tagging(thresholds, self.separator)
-        self.class_count_ = learned.sum(0)
-        return self
+        return self._learn_aside(X, y, tell)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predicts the tags of each record.
@@ -247,6 +223,32 @@ class FileTagger(Learner):
         assert found.tagging is not None
         model.tagging_, model.separator = found.tagging, found.tagging.separator
         return model
+
+    def _learn(self, X: Any, y: Iterable[Any], tell: Callable[[int, float], None] | None) -> None:
+        self._check_arguments()
+        if not isinstance(self.separator, str) or not self.separator:
+            raise InputError(f"separator is {self.separator!r}; expected text")
+        frame = as_records(self, X, reset=True)
+        tags, present = as_tags(y, frame.height, self.separator)
+        seed, few = seed_of(self.random_state), frame.height < FEW
+        epochs = self.epochs_for(frame.height)
+        held = held_out(np.zeros(len(present), np.int64), seed, HELD_OUT, MOST_HELD_OUT)
+        held &= not few
+        learned = present[~held]
+        groups = np.unique(learned, axis=0, return_inverse=True)[1].ravel()
+        bins = self._start(frame.filter(~held), groups, tags, seed)
+        targets = torch.from_numpy(learned)
+        if few:
+            parts = fold_numbers(groups, PARTS, seed)
+            response, asked = self._cross_answered(bins, targets, epochs, parts), learned
+        random = stream(self._seed, Stream.FIT_ORDER)
+        self._train(self.network_, bins, targets, random, epochs=epochs, tell=tell)
+        if not few:
+            response = answer(self.network_, self._bins(frame.filter(held)))
+            asked = present[held]
+        self.calibration_, thresholds = calibrated_tags(response, asked)
+        self.tagging_ = Tagging(thresholds, self.separator)
+        self.class_count_ = learned.sum(0)
 
     def _saved(self) -> SavedModel:
         return replace(super()._saved(), tagging=self.tagging_)

@@ -15,37 +15,48 @@ from plastorch.files.formulas import unguarded
 
 SEPARATORS = (",", ";", "\t")
 """Separators of CSV; of equally frequent ones the first counts."""
+_TOLD = re.compile(rb"(?:\xef\xbb\xbf)?sep=([,;\t|])\r?\n")
 _QUOTED = re.compile('"[^"]*"')
 _LED_BY_ZERO = r"^[+-]?0[0-9]"
+_WHOLE = r"^[+-]?[0-9]+$"
 _DECIMAL_COMMA = r"^[+-]?[0-9]+(,[0-9]+)?$"
 
 
 def from_csv(source: Path | bytes) -> pl.DataFrame:
-    """Returns the records of CSV, whose header tells the separator.
+    """Returns the records of CSV in UTF-8, whose header tells the separator.
 
     It is the one that the header has most often outside quotes; one that the next line has another
-    number of times counts less. Where it is ";", columns of numbers may have decimal commas. A
-    column in which a number has a leading zero, such as 0644, is text. Text is as
-    :func:`plastorch.files.formulas.guarded` found it.
+    number of times counts less. A line such as ``sep=;`` before the header, as Excel takes it, says
+    it outright. Where it is ";", columns of numbers may have decimal commas. A column in which a
+    number has a leading zero, such as 0644, is text, and so is one of whole numbers beyond 128
+    bits. Text is as :func:`plastorch.files.formulas.guarded` found it.
 
-    Raises InputError if two columns have the same name.
+    Raises InputError if two columns have the same name, or the text is not UTF-8.
     """
     with _opened(source) as file:
-        separator = _separator(file.read(1 << 16))
-    read = partial(pl.read_csv, source, separator=separator, glob=False)
-    frame = read(infer_schema_length=None)
-    names = read(has_header=False, n_rows=1, infer_schema=False).row(0)
+        start = file.read(1 << 16)
+    told = _TOLD.match(start)
+    separator = told[1].decode() if told else _separator(start)
+    read = partial(
+        pl.read_csv, source, separator=separator, skip_lines=1 if told else 0, glob=False
+    )
+    try:
+        names = read(has_header=False, n_rows=1, infer_schema=False).row(0)
+        texts = {column.name: pl.String for column in read(infer_schema=False) if _is_text(column)}
+    except pl.exceptions.ComputeError as error:
+        if "utf-8" in str(error):
+            raise InputError("its text is not UTF-8; expected UTF-8") from None
+        raise
     twice = [name for name in names if name is not None and names.count(name) > 1]
     if twice:
         raise InputError(f"two columns are named {twice[0]!r}; expected different names")
-    digits = [place for place, column in enumerate(frame) if column.dtype.is_numeric()]
-    if digits:
-        written = read(columns=digits, infer_schema=False)
-        led = [column for column in written if column.str.contains(_LED_BY_ZERO).any()]
-        frame = frame.with_columns(led)
-    frame = frame.rename(lambda name: name.replace('""', '"'))  # polars leaves them doubled
+    frame = read(infer_schema_length=None, schema_overrides=texts)
     if separator == ";":
-        frame = frame.with_columns(map(_numbers, frame.select(pl.col(pl.String))))
+        others = (column for column in frame if column.name not in texts)
+        frame = frame.with_columns(
+            _numbers(column) for column in others if column.dtype == pl.String
+        )
+    frame = frame.rename(lambda name: name.replace('""', '"'))  # polars leaves them doubled
     return as_frame(unguarded(frame))
 
 
@@ -80,6 +91,16 @@ def _separator(start: bytes) -> str:
         return columns > 0 and all(line.count(separator) == columns for line in others), columns
 
     return max(SEPARATORS, key=fitness)
+
+
+def _is_text(column: pl.Series) -> bool:
+    """Returns whether numbers would lose what their text says."""
+    if column.str.contains(_LED_BY_ZERO).any():
+        return True
+    whole = column.drop_nulls()
+    return bool(
+        whole.str.contains(_WHOLE).all() and whole.cast(pl.Int128, strict=False).has_nulls()
+    )
 
 
 def _numbers(column: pl.Series) -> pl.Series:

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
@@ -86,45 +85,3 @@ def _check_pixels(array: NDArray[Any]) -> None:
         raise InputError("X holds NaN or infinite values; expected uint8, or floats in [0, 1]")
     if low < 0 or high > 1:
         raise InputError(f"X ranges from {low:g} to {high:g}; expected uint8, or floats in [0, 1]")
-
-
-def as_labels(y: ArrayLike | None, count: int) -> NDArray[Any]:
-    """Returns labels [N] of any sortable type, one per image."""
-    if y is None:
-        raise InputError("requires y to be passed, but the target y is None; expected classes [N]")
-    with as_input_error("y"):
-        labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = column_or_1d(labels, warn=True)
-    if labels.shape != (count,):
-        raise InputError(f"y has shape {labels.shape}; expected ({count},), one class per image")
-    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == labels.round())).all():
-        raise InputError(
-            "y holds fractions, NaN or infinite values; expected classes "
-            "(Unknown label type: continuous)"
-        )
-    return labels
-
-
-def sorted_classes(labels: NDArray[Any], argument: str) -> NDArray[Any]:
-    """Returns the distinct classes of labels, at least two."""
-    with as_input_error(argument):
-        classes = np.unique(labels)
-    if len(classes) == 0:
-        raise InputError(f"{argument} is empty; expected at least 2 classes")
-    if len(classes) == 1:
-        raise InputError(f"{argument} holds 1 class, {classes[0]!r}; expected at least 2")
-    return classes
-
-
-def codes_of(labels: NDArray[Any], classes: NDArray[Any] | None) -> Tensor:
-    """Returns positions of labels in the sorted classes."""
-    if classes is None:
-        raise InputError(
-            "classes is None in the first call with y; expected all classes that will occur"
-        )
-    with as_input_error("y"):
-        unknown = np.setdiff1d(labels, classes)
-    if len(unknown):
-        raise InputError(f"y holds {unknown[0]!r}; expected only the known classes, {classes}")
-    return torch.from_numpy(np.searchsorted(classes, labels))

@@ -1,9 +1,11 @@
 """Batch normalization of the blocks' inputs."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.engine.errors import InputError
+from plastorch.hebbian.layers import at_least_float32
 
 
 class BatchStatistics(nn.BatchNorm2d):
@@ -19,7 +21,9 @@ class BatchStatistics(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """Normalizes images by batch or (in eval mode) running values; keeps the shape of ``x``."""
         if not self.training:
-            return super().forward(x)
+            assert self.running_mean is not None and self.running_var is not None
+            mean, variance = at_least_float32(self.running_mean), at_least_float32(self.running_var)
+            return F.batch_norm(at_least_float32(x), mean, variance, eps=self.eps)
         count = x.numel() // x.shape[1]
         if count < 2:
             raise InputError(

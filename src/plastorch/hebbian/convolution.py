@@ -1,6 +1,8 @@
 """SoftHebb's convolution: like ``nn.Conv2d``, with a ``learn`` beside ``forward``."""
 
 import math
+from collections.abc import Iterable
+from numbers import Integral
 from typing import Literal
 
 import torch
@@ -83,9 +85,10 @@ class SoftHebbConv2d(SoftHebbLayer):
         )
         self.groups = groups
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.stride = _pair(kernel_size), _pair(stride)
-        self.padding = padding if isinstance(padding, str) else _pair(padding)
-        self.dilation = _pair(dilation)
+        self.kernel_size = _pair("kernel_size", kernel_size)
+        self.stride = _pair("stride", stride)
+        self.padding = padding if isinstance(padding, str) else _pair("padding", padding)
+        self.dilation = _pair("dilation", dilation)
         self.padding_mode = padding_mode
         self.pre_triangle = pre_triangle
         self._check_arguments()
@@ -251,5 +254,8 @@ class SoftHebbConv2d(SoftHebbLayer):
         )
 
 
-def _pair(value: Pair) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+def _pair(name: str, value: Pair) -> tuple[int, int]:
+    pair = tuple(value) if isinstance(value, Iterable) else (value, value)
+    if len(pair) != 2 or not all(isinstance(number, Integral) for number in pair):
+        raise InputError(f"{name} is {value!r}; expected one whole number or two")
+    return int(pair[0]), int(pair[1])

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from plastorch.engine.device import fast_matmul, select_device
 from plastorch.engine.errors import InputError, check_counts, check_one_of, check_positive
-from plastorch.engine.estimators import seed_of
+from plastorch.engine.estimators import as_labels, classes_of, codes_of, seed_of
 from plastorch.engine.streams import stream
-from plastorch.hebbian.arrays import Channels, as_images, as_labels, codes_of, sorted_classes
+from plastorch.hebbian.arrays import Channels, as_images
 from plastorch.hebbian.features import FeatureExtraction, cached
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.presets import Data, Width, preset
@@ -126,11 +126,12 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         """
         self._check_arguments()
         images = as_images(X, self.channels, self.image_shape)
-        labels = as_labels(y, len(images))
-        classes = sorted_classes(labels, "y")
+        labels = as_labels(y, len(images), "image")
+        classes = classes_of(labels, "y")
         self._start(images, classes)
         self._learn(images, self.unsupervised_epochs)
-        self._read_out(images, codes_of(labels, classes), self.readout_epochs)
+        codes = torch.from_numpy(codes_of(labels, classes))
+        self._read_out(images, codes, self.readout_epochs)
         self._calls = 1
         return self
 
@@ -164,7 +165,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         self._check_arguments()
         images = as_images(X, self.channels, self.image_shape)
         known = self._known_classes(classes)
-        codes = None if y is None else codes_of(as_labels(y, len(images)), known)
+        codes = None if y is None else self._codes(as_labels(y, len(images), "image"), known)
         if not hasattr(self, "net_"):
             self._start(images, known)
         self._check_shape(images)
@@ -344,11 +345,18 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
                 f"{self.image_shape_} as in the images before"
             )
 
+    def _codes(self, labels: NDArray[Any], known: NDArray[Any] | None) -> Tensor:
+        if known is None:
+            raise InputError(
+                "classes is None in the first call with y; expected all classes that will occur"
+            )
+        return torch.from_numpy(codes_of(labels, known))
+
     def _known_classes(self, classes: ArrayLike | None) -> NDArray[Any] | None:
         known: NDArray[Any] | None = getattr(self, "classes_", None)
         if classes is None:
             return known
-        given = sorted_classes(np.asarray(classes), "classes")
+        given = classes_of(classes, "classes")
         if known is not None and not np.array_equal(known, given):
             raise InputError(f"classes is {given}; expected None or those before, {known}")
         return given

@@ -199,7 +199,7 @@ class SoftHebbLinear(SoftHebbLayer):
         """Returns output and updates, changes nothing yet: see :func:`plastorch.set_gradients`.
 
         Args:
-            x: inputs [..., in_features], each row a sample.
+            x: inputs [..., in_features], each row a sample; a vector is one.
             state: None; the layer has no state.
             teacher: activations [..., out_features] in place of the competition, for instance
                 one-hot labels.
@@ -215,13 +215,13 @@ class SoftHebbLinear(SoftHebbLayer):
         shape = (*x.shape[:-1], self.out_features)
         if teacher is not None:
             check_teacher(teacher, shape)
-            teacher = teacher.flatten(0, -2)
-        output, updates = self._step(x.flatten(0, -2), self.weight, teacher)
+            teacher = teacher.reshape(-1, self.out_features)
+        output, updates = self._step(x.reshape(-1, self.in_features), self.weight, teacher)
         return Step(output.view(shape).to(self.weight.dtype), None, updates)
 
     def _checked(self, x: Tensor) -> Tensor:
-        if x.dim() < 2 or x.shape[-1] != self.in_features:
-            raise InputError(f"x has shape {tuple(x.shape)}; expected (N, {self.in_features})")
+        if x.shape[-1:] != (self.in_features,):
+            raise InputError(f"x has shape {tuple(x.shape)}; expected (..., {self.in_features})")
         return x.to(self.weight.dtype)
 
     def extra_repr(self) -> str:

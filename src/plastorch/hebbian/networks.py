@@ -343,7 +343,7 @@ class SoftHebbNet(nn.Module):
         features = self.features(images)
         if self.training:  # otherwise nothing asks for other workers, which can't be exported
             features = dropout(features, self.spec.dropout)
-        logits: Tensor = self.readout(features)
+        logits: Tensor = self.readout(features.to(self.readout.weight.dtype))
         return logits
 
 

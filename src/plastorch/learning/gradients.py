@@ -99,12 +99,12 @@ def _learning(layers: Iterable[PlasticLayer]) -> Iterator[Steps]:
 
 
 def _learner(layer: PlasticLayer, steps: Steps) -> Callable[..., Any]:
-    def forward(x: Tensor, state: Any = None) -> Any:
+    def forward(x: Tensor, state: Any = None, *more: Any, **named: Any) -> Any:
         # What learn itself asks of the layer is an answer. The function is taken from the layer: if
         # it referred to itself, it would keep the step's tensors until garbage is collected.
         learner = layer.__dict__.pop("forward")
         try:
-            step = layer.learn(x, state)
+            step = layer.learn(x, state, *more, **named)
         finally:
             layer.forward = learner
         steps[layer] = _joined(steps[layer], step) if layer in steps else step

@@ -27,9 +27,9 @@ class Step(NamedTuple):
 class PlasticLayer(nn.Module, ABC):
     """Layer that learns by a local rule: base class of all that :func:`plastorch.learn` trains.
 
-    A subclass defines :meth:`learn`, and :meth:`gradients` if its rule scales the summed updates.
-    A layer in eval mode is frozen: it only answers. A layer that keeps answering in training mode
-    and never learns warns once.
+    A subclass defines :meth:`learn`, which takes whatever ``forward`` takes, and :meth:`gradients`
+    if its rule scales the summed updates. A layer in eval mode is frozen: it only answers. A layer
+    that keeps answering in training mode and never learns warns once.
 
     Example:
         >>> class Oja(PlasticLayer):

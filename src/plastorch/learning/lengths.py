@@ -10,12 +10,16 @@ def checked_lengths(lengths: Tensor | None, x: Tensor) -> Tensor:
     """Returns the number of steps of each sample, int64 [B], of sequences [T, B, ...].
 
     Without lengths, it is T. Values are checked where that doesn't wait for a device: on the CPU.
-    Raises InputError unless there is one whole number per sample, from 1 to T.
+    Raises InputError unless they are a tensor of one whole number per sample, from 1 to T.
     """
     steps, samples = x.shape[:2]
     if lengths is None:
         return torch.full((samples,), steps, device=x.device)
-    whole = not (lengths.is_floating_point() or lengths.is_complex())
+    if not isinstance(lengths, Tensor):
+        raise InputError(
+            f"lengths are a {type(lengths).__name__}; expected a tensor of whole numbers"
+        )
+    whole = lengths.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
     if lengths.shape != (samples,) or not whole:
         raise InputError(
             f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}; expected "

@@ -43,7 +43,7 @@ class Committee(nn.Module):
 
 def _turned(network: RankCoder, state: Any) -> Any:
     """Returns a state with samples along the first dimension, or back; torch's have the second."""
-    if not isinstance(network.rnn, nn.RNNBase):
+    if not network._is_torchs:
         return state
     if isinstance(state, Tensor):
         return state.transpose(0, 1).contiguous()

@@ -22,6 +22,11 @@ def make_coder(
     """Returns a new network; sizes: channels, hidden_size, classes; steps: length of series."""
     channels, hidden_size, classes = sizes
     rnn = _made(core, channels, hidden_size, steps)
+    if getattr(rnn, "batch_first", False):
+        raise InputError(
+            f"core makes {type(rnn).__name__} with batch_first=True; expected batch_first=False, "
+            "for sequences [T, B, channels]"
+        )
     size = getattr(rnn, "hidden_size", None)
     if not isinstance(size, int):
         raise InputError(
@@ -33,6 +38,11 @@ def make_coder(
 
 
 def _made(core: Any, channels: int, hidden_size: int, steps: int) -> nn.Module:
+    if isinstance(core, nn.Module):
+        raise InputError(
+            f"core is a module, {type(core).__name__}; expected a function from the number of "
+            "channels to a module, or a name"
+        )
     if callable(core):
         made: nn.Module = core(channels)
         return made

@@ -1,28 +1,35 @@
 """Scikit-learn estimator for early classification of time series."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, TypeGuard, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags, assert_all_finite, check_array
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from plastorch.engine.device import select_device
 from plastorch.engine.errors import InputError, check_counts, check_one_of, check_positive
-from plastorch.engine.estimators import seed_of
+from plastorch.engine.estimators import as_labels, classes_of, codes_of, seed_of
 from plastorch.rank.cores import CORES, Core
 from plastorch.rank.estimator_file import Saved, read, write
 from plastorch.rank.fitting import AT_ONCE, Fitting, HeldOut, class_weights, train
 from plastorch.rank.model import Answer, Listener
 from plastorch.rank.objectives import Objective
-from plastorch.rank.series import Missing, Series, checked, of_array, ragged, scaling_of
+from plastorch.rank.series import (
+    Missing,
+    Series,
+    checked,
+    floats,
+    of_array,
+    ragged,
+    scaling_of,
+)
 from plastorch.rank.thresholds import costs
 
 
@@ -67,7 +74,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ends.
         batch_size: series per update; None takes a 50th of them, from 16 to 256.
         learning_rate: learning rate of AdamW.
-        class_weight: None, "balanced", or a weight for each class.
+        class_weight: None, "balanced", or a dict from each class to its weight.
         missing: "error" rejects NaN; "mask" takes it for missing, and shows the network where.
         n_jobs: number of processes that train the networks at the same time, as in scikit-learn:
             None is one, -1 as many as there are CPUs; it is one where joblib would use threads.
@@ -153,15 +160,12 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         # sets attributes of its own, so that a failure leaves a fitted estimator as it was
         seen = type(self)(**self.get_params(deep=False))
         series = seen._series(X, self.missing, reset=True)
-        labels = _labels(y, len(series.lengths))
-        check_classification_targets(labels)
-        classes, codes = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise InputError("y has one class; expected two or more")
+        labels = as_labels(y, len(series.lengths), "series")
+        classes = classes_of(labels, "y")
         scaling = scaling_of(series)
         fitting = Fitting(
             scaling(series, self.missing),
-            torch.from_numpy(codes),
+            torch.from_numpy(codes_of(labels, classes)),
             class_weights(self.class_weight, labels),
             len(classes),
             seed_of(self.random_state),
@@ -243,6 +247,9 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Returns the negative AvgCost, -(α · error + (1 - α) · mean t / T): higher is better.
 
+        α is the estimator's own, so scores of estimators with different ``alpha`` can't be
+        compared.
+
         Args:
             X: series, see :class:`RankClassifier`.
             y: classes [N].
@@ -252,7 +259,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         lengths = self._known(X).lengths.numpy()
-        labels = _labels(y, len(lengths))
+        labels = as_labels(y, len(lengths), "series")
         early = self.predict_early(X)
         right = early.label == labels
         return -float(costs(right, early.time, lengths, self.alpha).mean())
@@ -330,6 +337,9 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def load(cls, path: str | Path) -> "RankClassifier":
         """Reads an estimator that :meth:`save` wrote; nothing in the file is executed.
 
+        The file has what answering needs. Of the constructor's arguments these are ``core``,
+        ``hidden_size``, ``alpha`` and ``missing``; those of training have their defaults.
+
         Args:
             path: file to read.
 
@@ -380,12 +390,12 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _series(self, X: ArrayLike, missing: Missing, reset: bool) -> Series:
         """Returns series as they are, checked for shape and missing values."""
         finite: Any = "allow-nan" if missing == "mask" else True
-        if isinstance(X, list | tuple) and any(isinstance(row, np.ndarray) for row in X):
+        if _is_list(X):
             return ragged(X, missing)
         if getattr(X, "ndim", 2) == 3:
-            values = check_array(X, dtype=np.float32, allow_nd=True, ensure_all_finite=finite)
-            return of_array(values)
-        table = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite=finite)
+            return of_array(floats(X, missing, "X"))
+        kinds = [np.float64, np.float32]
+        table = validate_data(self, X, reset=reset, dtype=kinds, ensure_all_finite=finite)
         return of_array(table[:, None])
 
     def _check_channels(self, channels: int, name: str) -> None:
@@ -421,10 +431,13 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         select_device(self.device)
 
 
-def _labels(y: ArrayLike, count: int) -> NDArray[Any]:
-    """Returns labels [N]; InputError if there isn't one for each series."""
-    labels: NDArray[Any] = column_or_1d(y, warn=True)
-    assert_all_finite(labels, input_name="y")
-    if len(labels) != count:
-        raise InputError(f"y has {len(labels)} labels; expected {count}, one for each series")
-    return labels
+def _is_list(X: Any) -> TypeGuard[Sequence[Any]]:
+    """Returns whether X is a list of series, and no table or array."""
+    if not isinstance(X, list | tuple):
+        return isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
+    if any(isinstance(row, np.ndarray | torch.Tensor) and row.ndim for row in X):
+        return True
+    try:
+        return np.ndim(X) == 3
+    except ValueError:  # of different lengths
+        return True

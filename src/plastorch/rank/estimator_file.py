@@ -94,7 +94,7 @@ def _build(settings: Settings, file: Any) -> tuple[Saved, Arrays]:
     own = coder.state_dict()
     if sum(tensor.numel() for tensor in own.values()) > MOST_WEIGHTS:
         raise InputError("its networks are too large")
-    scale = {name: ("F32", [settings["channels"]]) for name in Scaling._fields}
+    scale = {name: ("F64", [settings["channels"]]) for name in Scaling._fields}
     expected = {name: ("F32", list(tensor.shape)) for name, tensor in own.items()}
     arrays = read_arrays(file, expected | scale)
     coder = coder.to_empty(device="cpu")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from plastorch.engine.device import denormals_flushed, keep_freed_memory, select_device
 from plastorch.engine.errors import InputError
+from plastorch.engine.estimators import as_input_error
 from plastorch.engine.run import Record
 from plastorch.engine.streams import seeded, stream
 from plastorch.learning.phases import EpochOrder, run_phase
@@ -99,7 +100,8 @@ def class_weights(class_weight: Any, labels: NDArray[Any]) -> Tensor | None:
     """
     if class_weight is None:
         return None
-    weights = torch.from_numpy(compute_sample_weight(class_weight, labels)).float()
+    with as_input_error("class_weight"):
+        weights = torch.from_numpy(compute_sample_weight(class_weight, labels)).float()
     if not bool(((weights >= 0) & weights.isfinite()).all()):
         raise InputError(f"class_weight is {class_weight}; expected finite numbers, 0 or more")
     return weights

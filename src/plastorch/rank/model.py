@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_counts
 from plastorch.learning.lengths import checked_lengths
 from plastorch.rank.criterion import (
     check_threshold,
@@ -44,7 +44,7 @@ class RankCoder(nn.Module):
             sequences [T, B, I] ([B, T, I] if its ``batch_first`` is true) and a state or None to
             activities and a state. A state is a tensor, or tuples of tensors, with samples along
             the first dimension (the second in torch's three). If it has an ``input_size``, inputs
-            of another size are rejected.
+            of another size are rejected. ``torch.compile`` or data parallelism may wrap it.
         readout: module from activities [..., H] to logits [..., C]; C = 1 means two classes.
         threshold: threshold θ in (0, 1]. At 1 nothing crosses and the last step is trained.
         entropy_weight: weight β of the entropy reward in :meth:`loss`.
@@ -73,14 +73,17 @@ class RankCoder(nn.Module):
         chunk: int = 8,
     ) -> None:
         super().__init__()
-        if getattr(rnn, "bidirectional", False):
+        core = unwrapped(rnn)
+        if getattr(core, "bidirectional", False):
             raise InputError("rnn is bidirectional; expected one that goes forwards only")
         if not 0 <= entropy_weight < float("inf"):
             raise InputError(f"entropy_weight is {entropy_weight}; expected 0 or more")
-        check_positive(chunk=chunk)
+        check_counts(chunk=chunk)
         self.rnn, self.readout = rnn, readout
         self.threshold, self.entropy_weight, self.chunk = threshold, entropy_weight, chunk
-        self.batch_first = bool(getattr(rnn, "batch_first", False))
+        self.batch_first = bool(getattr(core, "batch_first", False))
+        self._features = getattr(core, "input_size", None)
+        self._is_torchs = isinstance(core, nn.RNNBase)
 
     @property
     def threshold(self) -> float | Tensor:
@@ -100,8 +103,9 @@ class RankCoder(nn.Module):
             lengths: number of steps of each sample [B], in any order; T if None.
 
         Raises:
-            InputError: sequences are empty, or have another shape or number of features; on CPUs
-                also: they are not finite, or lengths are out of range.
+            InputError: sequences are empty, or have another shape or number of features, or the
+                network's state doesn't have samples where expected; on CPUs also: sequences are
+                not finite, or lengths are out of range.
         """
         x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
         ends = self._checked(x, lengths)
@@ -198,9 +202,10 @@ class RankCoder(nn.Module):
                 f"x has shape {tuple(x.shape)}; expected three dimensions, and one step, sample "
                 "and feature or more"
             )
-        features = getattr(self.rnn, "input_size", None)
-        if isinstance(features, int) and x.shape[2] != features:
-            raise InputError(f"x has {x.shape[2]} features; expected {features}, as rnn takes")
+        if isinstance(self._features, int) and x.shape[2] != self._features:
+            raise InputError(
+                f"x has {x.shape[2]} features; expected {self._features}, as rnn takes"
+            )
         # A finite sum implies finite values, unless it overflows, and is much faster to check.
         if (
             x.is_cpu
@@ -220,6 +225,7 @@ class RankCoder(nn.Module):
         for start, stop in self._parts(end):
             part = x[start:stop] if len(waiting) == x.shape[1] else x[start:stop, read]
             activity, state = self._run(part, state)
+            self._check_state(state, part.shape[1])
             scores = self.readout(activity)[:, : len(waiting)]
             with torch.no_grad():
                 left = None if lengths is None else ends[waiting] - start
@@ -250,7 +256,7 @@ class RankCoder(nn.Module):
 
         On CPUs, torch prepares its recurrent networks anew for each number that it hasn't met.
         """
-        if not (x.is_cpu and isinstance(self.rnn, nn.RNNBase)):
+        if not (x.is_cpu and self._is_torchs):
             return rows
         lacking = -len(rows) % -(-x.shape[1] // NUMBERS)
         return torch.cat([rows, rows[:1].expand(lacking)]) if lacking else rows
@@ -286,9 +292,32 @@ class RankCoder(nn.Module):
         if state is None:
             return None
         if isinstance(state, Tensor):
-            return state[:, which] if isinstance(self.rnn, nn.RNNBase) else state[which]
+            return state[:, which] if self._is_torchs else state[which]
         parts = [self._selected(part, which) for part in state]
         return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
+
+    def _check_state(self, state: Any, samples: int) -> None:
+        """Raises InputError unless samples are along the dimension that :meth:`_selected` takes."""
+        if isinstance(state, Tensor):
+            place = 1 if self._is_torchs else 0
+            if state.shape[place : place + 1] != (samples,):
+                raise InputError(
+                    f"rnn returns a state of shape {tuple(state.shape)}; expected {samples} "
+                    f"samples along its {('first', 'second')[place]} dimension"
+                )
+        elif isinstance(state, tuple | list):
+            for part in state:
+                self._check_state(part, samples)
+
+
+def unwrapped(rnn: nn.Module) -> nn.Module:
+    """Returns a network without the wrappers of ``torch.compile`` and of data parallelism."""
+    compiled = getattr(rnn, "_orig_mod", None)
+    if isinstance(compiled, nn.Module):
+        return unwrapped(compiled)
+    if isinstance(rnn, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return unwrapped(rnn.module)
+    return rnn
 
 
 class Answer(NamedTuple):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
+from plastorch.engine.estimators import as_input_error
 
 Missing = Literal["error", "mask"]
 """Treatment of missing values, NaN: an error, or a mask that the network sees."""
@@ -18,7 +19,7 @@ class Series(NamedTuple):
     """N series of C channels."""
 
     values: Tensor
-    """Values, zeros after the ends, float32 [T, N, C]."""
+    """Values, zeros after the ends, float32 or float64 [T, N, C]."""
     lengths: Tensor
     """Number of steps of each series, int64 [N]."""
 
@@ -32,13 +33,16 @@ class Scaling(NamedTuple):
     """Mean and deviation of each channel in training series; later series don't change them."""
 
     mean: Tensor
-    """Means, float32 [C]."""
+    """Means, float64 [C]."""
     deviation: Tensor
-    """Deviations, float32 [C]; 1 for a constant channel."""
+    """Deviations, float64 [C]; 1 for a constant channel."""
 
     def __call__(self, series: Series, missing: Missing) -> Series:
-        """Returns standardized series; with "mask", C more channels tell what is missing."""
-        values = (series.values - self.mean) / self.deviation
+        """Returns standardized series, float32; with "mask", C more channels tell what is missing.
+
+        Small changes around a large mean get lost in single precision, unless the mean goes first.
+        """
+        values = ((series.values - self.mean) / self.deviation).float()
         gone = values.isnan()
         inside = torch.arange(len(values))[:, None] < series.lengths
         values = torch.where(gone | ~inside[..., None], 0.0, values)
@@ -53,24 +57,26 @@ def scaling_of(series: Series) -> Scaling:
     values = series.values[inside].double()
     mean = values.nanmean(dim=0).nan_to_num()
     deviation = (values - mean).square().nanmean(dim=0).sqrt().nan_to_num()
-    constant = deviation <= 1e-6 * mean.abs()
-    return Scaling(mean.float(), torch.where(constant, 1.0, deviation).float())
+    constant = deviation <= 10 * torch.finfo(series.values.dtype).eps * mean.abs()
+    return Scaling(mean, torch.where(constant, 1.0, deviation))
 
 
-def of_array(values: NDArray[np.float32]) -> Series:
+def of_array(values: NDArray[Any]) -> Series:
     """Returns series [N, C, T] of one length."""
     if not values.size:
         raise InputError(f"X has shape {values.shape}; expected (cases, channels, time), none 0")
     lengths = torch.full((len(values),), values.shape[2])
-    return Series(torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1))), lengths)
+    return Series(torch.from_numpy(np.array(values.transpose(2, 0, 1), order="C")), lengths)
 
 
-def padded(rows: Sequence[NDArray[np.float32]]) -> Series:
+def padded(rows: Sequence[NDArray[Any]]) -> Series:
     """Returns series [C, t] of any lengths in one tensor."""
     lengths = torch.tensor([row.shape[1] for row in rows])
-    values = torch.zeros(int(lengths.max()), len(rows), rows[0].shape[0])
+    double = any(row.dtype == np.float64 for row in rows)
+    shape = int(lengths.max()), len(rows), rows[0].shape[0]
+    values = torch.zeros(shape, dtype=torch.float64 if double else torch.float32)
     for place, row in enumerate(rows):
-        values[: row.shape[1], place] = torch.from_numpy(np.ascontiguousarray(row.T))
+        values[: row.shape[1], place] = torch.from_numpy(np.array(row.T, order="C"))
     return Series(values, lengths)
 
 
@@ -83,17 +89,25 @@ def ragged(X: Sequence[Any], missing: Missing) -> Series:
     return padded(rows)
 
 
-def checked(values: Any, missing: Missing, name: str) -> NDArray[np.float32]:
-    """Returns one series [C, t], float32; InputError if it is empty, not finite or no numbers."""
-    try:
-        row = np.asarray(values, np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} can't be used: {error}") from None
+def checked(values: Any, missing: Missing, name: str) -> NDArray[Any]:
+    """Returns one series [C, t] as floats; InputError if it is empty, not finite or no numbers."""
+    row = floats(values, missing, name)
     row = row[None] if row.ndim == 1 else row
     if row.ndim != 2 or not row.size:
         raise InputError(f"{name} has shape {row.shape}; expected (channels, time), none of them 0")
-    bad = np.isinf(row) if missing == "mask" else ~np.isfinite(row)
+    return row
+
+
+def floats(values: Any, missing: Missing, name: str) -> NDArray[Any]:
+    """Returns values as float32 if they are, else as float64; InputError unless all are finite."""
+    with as_input_error(name):
+        found = np.asarray(values)
+    if found.dtype.kind in "cmM":
+        raise InputError(f"{name} holds {found.dtype}; expected real numbers")
+    with as_input_error(name):
+        found = found.astype(np.float32 if found.dtype == np.float32 else np.float64, copy=False)
+    bad = np.isinf(found) if missing == "mask" else ~np.isfinite(found)
     if bad.any():
         hint = "" if missing == "mask" else '; missing="mask" takes NaN'
         raise InputError(f"{name} has NaN or infinite values; expected finite ones{hint}")
-    return row
+    return found

@@ -4,6 +4,8 @@ The price is the AvgCost of early classification, α · error + (1 - α) · t / 
 α, an answer at the end of the series 1 - α, an early one less (arXiv 2406.18332).
 """
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,8 +21,8 @@ Floats = NDArray[np.float64]
 
 def check_alpha(alpha: float) -> None:
     """Raises InputError unless the price α of a wrong answer is between 0 and 1."""
-    if not 0 < alpha < 1:
-        raise InputError(f"alpha is {alpha}; expected a number between 0 and 1")
+    if not isinstance(alpha, Real) or not 0 < alpha < 1:
+        raise InputError(f"alpha is {alpha!r}; expected a number between 0 and 1")
 
 
 def costs(

@@ -162,6 +162,8 @@ def phases(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 SIGNS = {">": ">", ">=": "≥", "<": "<", "<=": "≤"}
+TOLERATED = {"to one decimal": 0.0005, "less 1 point at most": 0.01}
+"""Tolerances of claims of earlier versions, by how their statements end."""
 
 
 def bound(claim: Mapping[str, Any], target: float | None = None) -> str:
@@ -180,7 +182,9 @@ def bound(claim: Mapping[str, Any], target: float | None = None) -> str:
     name = f"{claim['id']} {claim['statement']}"
     goal = measure(name, claim["target"] if target is None else target)
     relation = claim.get("relation")
-    tolerance = measure(name, claim["tolerance"]) if claim.get("tolerance") else ""
+    ends = (TOLERATED[end] for end in TOLERATED if claim["statement"].endswith(end))
+    tolerated = claim.get("tolerance") or next(ends, 0.0)
+    tolerance = measure(name, tolerated) if tolerated else ""
     if relation == "within":
         return f"{goal} ± {tolerance}"
     sign = SIGNS[relation] if relation else _inferred(claim)
@@ -189,7 +193,7 @@ def bound(claim: Mapping[str, Any], target: float | None = None) -> str:
 
 def _inferred(claim: Mapping[str, Any]) -> str:
     """Returns the sign of a claim without a relation, or nothing if it can't be known."""
-    if claim["statement"].endswith(("to one decimal", "less 1 point at most")):
+    if claim["statement"].endswith(tuple(TOLERATED)):
         return "≥"
     if claim["holds"] is None or claim["measured"] == claim["target"] or "±" in claim["statement"]:
         return ""

@@ -8,8 +8,11 @@ from math import isfinite
 from pathlib import Path, PurePath
 from typing import Any
 
-from plastorch.report.format import headline, mean_and_sd, plain
+from plastorch.report.format import headline, mean_and_sd, number, plain
 from plastorch.report.html import render
+
+DATA = {"name": "data", "n_train": "training samples", "n_test": "test samples"}
+"""What sets the data of runs apart, in words."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,10 @@ class Card:
 
     def settings(self) -> dict[str, Any]:
         """Returns the settings that two runs must share for a meaningful average."""
-        config = {key: value for key, value in self.result["config"].items() if key != "seed"}
-        data = {
-            f"data {key}": self.result["data"].get(key) for key in ("name", "n_train", "n_test")
-        }
-        shared: dict[str, Any] = json.loads(_text(config | data))
+        config = self.result["config"].items()
+        settings = {key: value for key, value in config if key not in ("seed", "quick")}
+        data = {words: self.result["data"].get(key) for key, words in DATA.items()}
+        shared: dict[str, Any] = json.loads(_text(settings | data))
         return shared
 
 
@@ -114,4 +116,4 @@ def _apart(settings: Sequence[dict[str, Any]]) -> list[list[str]]:
     """Returns, for each run, those of its settings that are not the same in all."""
     keys = dict.fromkeys(key for setting in settings for key in setting)
     varying = [key for key in keys if len({_text(s.get(key)) for s in settings}) > 1]
-    return [[f"{plain(key)} {setting.get(key)}" for key in varying] for setting in settings]
+    return [[f"{plain(key)} {number(setting.get(key))}" for key in varying] for setting in settings]

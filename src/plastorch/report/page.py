@@ -158,7 +158,7 @@ def write_comparison(runs: Sequence[Path], out: Path | None = None) -> Path:
         The path of the page.
 
     Raises:
-        InputError: another number of runs, or a damaged one.
+        InputError: another number of different runs, or a damaged one.
 
     Example:
         >>> write_comparison([Path("no/such/run")])
@@ -166,9 +166,9 @@ def write_comparison(runs: Sequence[Path], out: Path | None = None) -> Path:
         ...
         plastorch.engine.errors.InputError: runs are 1; expected 2 to 6 run folders
     """
-    if not 2 <= len(runs) <= MOST_RUNS:
-        raise InputError(f"runs are {len(runs)}; expected 2 to {MOST_RUNS} run folders")
-    paths = [Path(run).resolve() for run in runs]
+    paths = list(dict.fromkeys(Path(run).resolve() for run in runs))
+    if not 2 <= len(paths) <= MOST_RUNS:
+        raise InputError(f"runs are {len(paths)}; expected 2 to {MOST_RUNS} run folders")
     out = out or Path(os.path.commonpath([path.parent for path in paths])) / "comparison.html"
     check_output(out)
     found = [load_run(path) for path in paths]

@@ -1,6 +1,6 @@
 """Encodes numbers and pictures as spikes: by rate, correlation, latency, rank or change."""
 
-from math import sqrt
+from math import ceil, isclose, sqrt
 
 import torch
 from torch import Tensor
@@ -11,6 +11,10 @@ from plastorch.spiking.neurons import Random, check_not_negative
 
 MOST_STEPS = 2**31
 """Limit of the number of steps per pattern, as spikes are counted in each step."""
+ROUNDING = 1e-7
+"""Relative difference between two durations that is taken as rounding, in single precision too."""
+FARTHEST = 5
+"""Standard deviations of jitter from beyond which no spike moves into the spike trains."""
 
 
 def poisson(rates: Tensor, duration: float, generator: Random = None) -> Events:
@@ -56,7 +60,7 @@ def bernoulli(
     Args:
         rates: firing rates, Hz [B, N], or those of patterns that follow one another [S, B, N]; 0
             for a pause.
-        duration: duration of each pattern, seconds.
+        duration: duration of each pattern, seconds, a multiple of ``dt``.
         dt: duration of a time step, seconds.
         generator: random generator on the CPU.
 
@@ -64,7 +68,8 @@ def bernoulli(
         Spikes of B networks with N inputs, at the beginnings of time steps.
 
     Raises:
-        InputError: if a rate times dt is not in [0, 1], or a duration not positive.
+        InputError: if a rate times dt is not in [0, 1], or a duration is not positive, or no
+            multiple of ``dt``.
 
     Example:
         >>> events = bernoulli(torch.full((2, 1, 9), 500.0), duration=0.1)
@@ -80,10 +85,12 @@ def bernoulli(
         raise InputError(
             f"duration is {duration} s; expected less than {MOST_STEPS} steps of {dt} s"
         )
+    steps = round(duration / dt)
+    if not isclose(steps * dt, duration, rel_tol=ROUNDING):
+        raise InputError(f"duration is {duration} s; expected a multiple of dt, {dt} s")
     chances = patterns.detach().double() * dt
     _check_chances(chances, rates, dt)
     seeds = torch.randint(2**62, chances.shape[:2], generator=generator)
-    steps = max(round(duration / dt), 1)
     found = draw(chances.contiguous().numpy(), steps, dt, seeds.numpy())
     return Events(*(torch.from_numpy(array) for array in found))
 
@@ -138,11 +145,17 @@ def correlated(
         )
     check_not_negative(jitter=jitter)
     chance, steps = rates.cpu() * dt, round(duration / dt)
+    margin = ceil(FARTHEST * jitter / dt)
     _check_chances(chance, rates, dt)
     found = []
     for network in range(networks):
-        drawn = _correlated(chance, sqrt(correlation), members.cpu(), steps, generator)
-        step, source = _jittered(*drawn, steps, jitter / dt, generator) if jitter else drawn[:2]
+        step, source, shared = _correlated(
+            chance, sqrt(correlation), members.cpu(), steps, margin=margin, generator=generator
+        )
+        if jitter:
+            step, source = _jittered(
+                step, source, shared, steps=steps, jitter=jitter / dt, generator=generator
+            )
         found.append((step.double() * dt, source, torch.full_like(source, network)))
     times, source, network_of = (torch.cat(parts) for parts in zip(*found, strict=True))
     events = gather(times, source, network_of, networks)
@@ -150,13 +163,20 @@ def correlated(
 
 
 def _correlated(
-    chance: Tensor, share: float, members: Tensor, steps: int, generator: Random
+    chance: Tensor,
+    share: float,
+    members: Tensor,
+    steps: int,
+    *,
+    margin: int,
+    generator: Random,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the steps and inputs of a network's spikes, and whether the mother made them; it
-    visits only steps that may make a spike, so the cost grows with the number of spikes."""
+    """Returns the steps and inputs of a network's spikes, and whether the mother made them; the
+    mother begins ``margin`` steps earlier and ends as much later. It visits only steps that may
+    make a spike, so the cost grows with the number of inputs times the largest rate."""
     step, source = _bernoulli(chance, steps, generator)
     most = chance[members].max()[None] if bool(members.any()) else chance.new_zeros(1)
-    small, _ = _bernoulli(most, steps, generator)
+    small = _bernoulli(most, steps + 2 * margin, generator)[0] - margin
     mother = most * torch.rand(len(small), 1, generator=generator, dtype=chance.dtype)
     follows = members & (torch.rand(len(small), len(chance), generator=generator) < share)
     row, member = (follows & (mother < chance)).nonzero(as_tuple=True)
@@ -173,12 +193,20 @@ def _correlated(
 
 
 def _jittered(
-    step: Tensor, source: Tensor, shared: Tensor, steps: int, jitter: float, generator: Random
+    step: Tensor,
+    source: Tensor,
+    shared: Tensor,
+    *,
+    steps: int,
+    jitter: float,
+    generator: Random,
 ) -> tuple[Tensor, Tensor]:
-    """Returns the steps and inputs of spikes, of which those of the mother move at random."""
+    """Returns the steps and inputs of spikes, of which those of the mother move at random; what
+    moves out of the spike trains is dropped."""
     noise = torch.randn(len(step), generator=generator) * jitter
-    moved = (step + noise.round().long() * shared).clamp(0, steps - 1)
-    step, source = torch.unique(torch.stack([moved, source]), dim=1)
+    moved = step + noise.round().long() * shared
+    inside = (moved >= 0) & (moved < steps)
+    step, source = torch.unique(torch.stack([moved, source])[:, inside], dim=1)
     return step, source
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import InputError, check_counts, check_positive
 
 
 class Events(NamedTuple):
@@ -26,15 +26,47 @@ class Events(NamedTuple):
         return len(self.offsets) - 1
 
 
+torch.serialization.add_safe_globals([Events])
+
+
 def gather(times: Tensor, source: Tensor, network: Tensor, networks: int) -> Events:
-    """Sorts spikes into Events: times in seconds, inputs and networks [E]; simultaneous ones are in
-    order of their inputs."""
+    """Sorts spikes into Events; simultaneous ones are in order of their inputs.
+
+    Args:
+        times: spike times, seconds, float64 [E].
+        source: inputs that spiked, whole numbers [E].
+        network: network of each spike, whole numbers [E].
+        networks: number of networks B.
+
+    Raises:
+        InputError: if the three differ in length or have other types, or a network is not from 0
+            to B - 1.
+
+    Example:
+        >>> times = torch.tensor([900, 100]).double() / 1e6  # from microseconds
+        >>> gather(times, torch.tensor([2, 0]), network=torch.tensor([0, 0]), networks=1).source
+        tensor([0, 2])
+    """
+    check_counts(0, networks=networks)
+    if times.dtype != torch.float64:
+        raise InputError(f"times are {times.dtype}; expected torch.float64, in seconds")
+    for name, part in (("source", source), ("network", network)):
+        if part.is_floating_point() or part.shape != times.shape or part.dim() != 1:
+            raise InputError(
+                f"{name} is {part.dtype} {list(part.shape)}; expected whole numbers, as many as "
+                f"times {list(times.shape)}"
+            )
+    source, network = source.long(), network.long()
+    if len(network):
+        low, high = (int(end) for end in network.aminmax())
+        if low < 0 or high >= networks:
+            raise InputError(f"network goes from {low} to {high}; expected 0 to {networks - 1}")
     order = source.argsort(stable=True)
     order = order[times[order].argsort(stable=True)]
     order = order[network[order].argsort(stable=True)]
     counts = torch.bincount(network, minlength=networks)
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    return Events(times[order].double(), source[order].long(), offsets)
+    return Events(times[order], source[order], offsets)
 
 
 def from_raster(raster: Tensor, dt: float) -> Events:
@@ -117,6 +149,8 @@ def check_spikes(**rasters: Tensor) -> None:
 
 def check_events(events: Events, inputs: int) -> None:
     """Raises InputError unless events are in order, times 0 or more and inputs below ``inputs``."""
+    if not isinstance(events, Events):
+        raise InputError(f"events are a {type(events).__name__}; expected Events")
     times, source, offsets = events
     for name, part in events._asdict().items():
         kind = torch.float64 if name == "times" else torch.int64

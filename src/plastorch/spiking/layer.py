@@ -133,6 +133,9 @@ class SpikingLayer(PlasticLayer):
         of the mini-batch."""
 
     def _run(self, x: Tensor, state: Any, mode: Mode) -> Ran:
+        if not isinstance(x, Tensor) or x.layout != torch.strided:
+            found = f"{x.layout} tensor" if isinstance(x, Tensor) else type(x).__name__
+            raise InputError(f"x is a {found}; expected a dense raster, or respond for events")
         if x.dim() != 3 or 0 in x.shape or x.shape[2] != self.in_features:
             raise InputError(
                 f"x has shape {tuple(x.shape)}; expected (T, B, {self.in_features}), T and B > 0"
@@ -187,8 +190,8 @@ class SpikingLayer(PlasticLayer):
         """Returns the state, or an initial one if None.
 
         Raises:
-            InputError: if the state is of another kind, or of a layer or mini-batch of another
-                size, or its time is not finite.
+            InputError: if the state is of another kind or type, or of a layer or mini-batch of
+                another size, or its time is not finite.
         """
         if state is None:
             return self.initial_state(samples)
@@ -206,6 +209,9 @@ class SpikingLayer(PlasticLayer):
                 raise InputError(
                     f"{name} of state is {list(part.shape)}; expected {[samples, *size]}"
                 )
+            kind = torch.float64 if name == "refractory" else self.weight.dtype
+            if part.dtype != kind:
+                raise InputError(f"{name} of state is {part.dtype}; expected {kind}")
         if not isfinite(state.time):
             raise InputError(f"time of state is {state.time}; expected a finite one")
         return state

@@ -40,7 +40,7 @@ def name_neurons(answers: Tensor, labels: Tensor, classes: int) -> Tensor:
 
     Args:
         answers: answers of K neurons to N inputs: posteriors, or numbers of spikes [N, K].
-        labels: classes of the inputs, int64 [N].
+        labels: classes of the inputs, whole numbers [N].
         classes: number of classes.
 
     Returns:
@@ -65,12 +65,9 @@ def class_votes(answers: Tensor, labels: Tensor, classes: int) -> Tensor:
             f"labels have shape {tuple(labels.shape)} and answers {tuple(answers.shape)}; expected "
             "(N) and (N, K)"
         )
-    if labels.is_cpu and len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-        raise InputError(
-            f"labels go from {int(labels.min())} to {int(labels.max())}; expected 0 to "
-            f"{classes - 1}"
-        )
-    return answers.mT @ F.one_hot(labels, classes).to(answers.dtype)
+    _check_classes("labels", labels, 0, classes - 1)
+    answers = _counted(answers)
+    return answers.mT @ F.one_hot(labels.long(), classes).to(answers.dtype)
 
 
 def names_by(votes: Tensor) -> Tensor:
@@ -89,9 +86,29 @@ def class_scores(answers: Tensor, names: Tensor, classes: int) -> Tensor:
     Returns:
         Scores of the classes [..., classes]; the largest is the answer of the network.
 
+    Raises:
+        InputError: if a name is not from -1 to ``classes`` - 1.
+
     Example:
         >>> class_scores(torch.tensor([[1.0, 2.0, 2.0]]), torch.tensor([3, 0, 0]), classes=4)
         tensor([[4., 0., 0., 1.]])
     """
+    _check_classes("names", names, -1, classes - 1)
     of_class = names.unsqueeze(1) == torch.arange(classes, device=names.device)
+    answers = _counted(answers)
     return answers @ of_class.to(answers.dtype)
+
+
+def _check_classes(name: str, numbers: Tensor, least: int, most: int) -> None:
+    """Raises InputError unless classes are whole numbers and, on a CPU, in a range."""
+    if numbers.is_floating_point():
+        raise InputError(f"{name} are {numbers.dtype}; expected whole numbers")
+    if numbers.is_cpu and len(numbers):
+        low, high = (int(end) for end in numbers.aminmax())
+        if low < least or high > most:
+            raise InputError(f"{name} go from {low} to {high}; expected {least} to {most}")
+
+
+def _counted(answers: Tensor) -> Tensor:
+    """Returns answers as numbers: whether a neuron spiked counts as 0 or 1."""
+    return answers.float() if answers.dtype == torch.bool else answers

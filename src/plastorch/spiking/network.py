@@ -12,7 +12,7 @@ from plastorch.spiking.layer import Mode, Ran, SpikingLayer
 from plastorch.spiking.neurons import LIF, Random, check_step
 from plastorch.spiking.stdp import PairSTDP, Traces, within
 from plastorch.spiking.stdp_step import Circuit, STDPState, run_raster
-from plastorch.spiking.synapses import IdealState, IdealSynapses, Synapses
+from plastorch.spiking.synapses import IdealState, IdealSynapses, Synapses, check_same_bounds
 
 
 class STDPLayer(SpikingLayer):
@@ -41,8 +41,8 @@ class STDPLayer(SpikingLayer):
 
     Raises:
         InputError: if a size or ``dt`` is not positive, the weights don't fit into memory or can't
-            reach the rule's ``norm``, the inhibition is negative, or ideal synapses have other
-            bounds than ``rule``.
+            reach the rule's ``norm``, the inhibition is negative, neurons are others than LIF, or
+            synapses have other bounds than ``rule``.
 
     Example:
         >>> from plastorch import learn
@@ -76,10 +76,11 @@ class STDPLayer(SpikingLayer):
     ) -> None:
         check_positive(in_features=in_features, out_features=out_features)
         neuron, rule = neuron or LIF(), rule or PairSTDP()
+        if not isinstance(neuron, LIF):
+            raise InputError(f"neuron is a {type(neuron).__name__}; expected a LIF")
         check_step(dt, tau=neuron.tau, tau_plus=rule.tau_plus, tau_minus=rule.tau_minus)
-        ideal = IdealSynapses(rule.low, rule.high)
-        if isinstance(synapses, IdealSynapses) and synapses != ideal:
-            raise InputError(f"synapses are {synapses}; expected the bounds of rule, {ideal}")
+        synapses = synapses or IdealSynapses(rule.low, rule.high)
+        check_same_bounds(synapses, rule.low, rule.high)
         if rule.norm is not None and rule.norm > in_features * rule.high:
             raise InputError(
                 f"norm is {rule.norm}; expected at most {in_features * rule.high:g}, that of "
@@ -88,7 +89,7 @@ class STDPLayer(SpikingLayer):
         check_memory(4 * in_features * out_features, in_features=in_features, neurons=out_features)
         # An input's synapses lie side by side in memory, as the kernels visit them.
         weight = torch.empty(in_features, out_features, device=device, dtype=dtype).mT
-        super().__init__(weight, dt, synapses or ideal)
+        super().__init__(weight, dt, synapses)
         self.circuit = Circuit(neuron, rule, inhibition)
         self.reset_parameters(generator)
 
@@ -134,6 +135,7 @@ class STDPLayer(SpikingLayer):
             generator=mode.generator,
         )
         after = self.synapses.read(state.synapses, state.time, mode.generator)
+        after = after.to(self.weight.dtype)
         if before is None:
             inside = self._weights()
             change = (after - inside).sum(dim=0) + (inside - self.weight)

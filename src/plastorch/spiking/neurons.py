@@ -32,6 +32,9 @@ class LIFState(NamedTuple):
     """Seconds until a neuron takes input again, float64 [B, K]."""
 
 
+torch.serialization.add_safe_globals([LIFState])
+
+
 @dataclass(frozen=True)
 class LIF:
     """Leaky integrate-and-fire neurons whose threshold adapts.
@@ -135,7 +138,7 @@ def relax(state: LIFState, neuron: LIF, dt: float) -> LIFState:
 
 
 class NeuronConstants(Protocol):
-    """Constants of the neurons that :class:`Neurons` runs."""
+    """Constants of the neurons that :class:`Neurons` runs; states are named tuples of tensors."""
 
     tau: float
 
@@ -175,7 +178,7 @@ class Neurons(nn.Module):
         """Runs one step.
 
         Args:
-            x: jumps of the membranes [B, K].
+            x: jumps of the membranes [B, K]; bool and whole numbers count as torch's default type.
             state: state returned by the step before; neurons at rest if None.
             generator: random generator for neurons that fire at random.
 
@@ -187,13 +190,18 @@ class Neurons(nn.Module):
         """
         if x.dim() != 2:
             raise InputError(f"x has shape {tuple(x.shape)}; expected (B, K)")
+        x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
         initial = self.constants.initial(x)
         state = initial if state is None else state
-        if type(state) is not type(initial) or state.membrane.shape != x.shape:
+        if type(state) is not type(initial):
             raise InputError(
-                f"state is a {type(state).__name__}; expected a {type(initial).__name__} of shape "
-                f"{tuple(x.shape)}"
+                f"state is a {type(state).__name__}; expected a {type(initial).__name__}"
             )
+        for name, part in state._asdict().items():
+            if part.shape != x.shape:
+                raise InputError(
+                    f"{name} of state is {list(part.shape)}; expected {list(x.shape)}, as x"
+                )
         return self.constants.step(x, state, self.dt, generator)
 
     def extra_repr(self) -> str:
@@ -204,6 +212,11 @@ def uniform(like: Tensor, generator: Random) -> Tensor:
     """Draws uniform numbers in [0, 1) on the generator's device, then moves them to ``like``'s."""
     device = like.device if generator is None else generator.device
     return torch.rand(like.shape, generator=generator, device=device, dtype=like.dtype).to(like)
+
+
+def single(x: Tensor) -> Tensor:
+    """Converts half precision to single precision, which holds seconds of years and of pulses."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def check_step(dt: float, **constants: float) -> None:

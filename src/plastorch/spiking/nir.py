@@ -5,7 +5,7 @@ interoperable brain-inspired computing*, 2024. In NIR's neuron, tau dv/dt = v_le
 spike over a weight w is a current w δ(t), thus a jump of v by w r / tau: our w if r = tau.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 
 from plastorch.engine.errors import InputError, check_positive, require
 from plastorch.spiking.network import STDPLayer
-from plastorch.spiking.neurons import LIF
+from plastorch.spiking.neurons import LIF, single
 from plastorch.spiking.stdp import PairSTDP
 
 
@@ -28,8 +28,8 @@ def to_nir(layers: STDPLayer | Sequence[STDPLayer]) -> Any:
         A ``nir.NIRGraph``.
 
     Raises:
-        InputError: if NIR is missing, sizes don't fit, or a layer has what NIR can't express:
-            plasticity, refractoriness, inhibition between neurons, or no leak.
+        InputError: if NIR is missing, a layer is no STDPLayer, sizes don't fit, or a layer has what
+            NIR can't express: plasticity, refractoriness, inhibition between neurons, or no leak.
 
     Example:
         >>> list(to_nir(STDPLayer(9, 4).eval()).nodes)
@@ -38,7 +38,7 @@ def to_nir(layers: STDPLayer | Sequence[STDPLayer]) -> Any:
     require("nir", extra="nir")
     import nir
 
-    row = [layers] if isinstance(layers, STDPLayer) else list(layers)
+    row = list(layers) if isinstance(layers, Iterable) else [layers]
     if not row:
         raise InputError("layers are none; expected at least one")
     nodes = []
@@ -48,7 +48,7 @@ def to_nir(layers: STDPLayer | Sequence[STDPLayer]) -> Any:
         neuron, theta = layer.circuit.neuron, layer.theta.detach().cpu().double().numpy()
         every = np.ones_like(theta)
         nodes += [
-            nir.Linear(layer._weights().cpu().numpy()),
+            nir.Linear(single(layer._weights()).cpu().numpy()),
             nir.LIF(
                 tau=neuron.tau * every,
                 r=neuron.tau * every,
@@ -110,7 +110,9 @@ def _check_chained(name: str, layer: STDPLayer, before: Sequence[STDPLayer]) -> 
         )
 
 
-def _check_sayable(layer: STDPLayer, name: str) -> None:
+def _check_sayable(layer: object, name: str) -> None:
+    if not isinstance(layer, STDPLayer):
+        raise InputError(f"{name} is a {type(layer).__name__}; expected an STDPLayer")
     circuit = layer.circuit
     for wrong, found, expected in (
         (layer.training, "learns", "eval mode, as NIR has no plasticity"),
@@ -181,7 +183,15 @@ def _layer(weight: Any, name: str, node: Any, dt: float) -> STDPLayer:
     if not jumps.isfinite().all():
         raise InputError(f"r of node {name!r} is too large for its tau")
     bounds = PairSTDP(low=min(float(jumps.min()), 0.0), high=max(float(jumps.max()), 1.0))
-    layer = STDPLayer(inputs, neurons, neuron=neuron, rule=bounds, dt=dt, dtype=jumps.dtype)
+    layer = STDPLayer(
+        inputs,
+        neurons,
+        neuron=neuron,
+        rule=bounds,
+        dt=dt,
+        generator=torch.Generator(),  # the weights drawn are replaced: no use of the global one
+        dtype=jumps.dtype,
+    )
     layer.weight.copy_(jumps)
     layer.theta.copy_(threshold - lowest)
     return layer.eval()

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import check_positive
-from plastorch.spiking.neurons import Random, check_not_negative, uniform
+from plastorch.engine.errors import check_counts, check_positive
+from plastorch.spiking.neurons import Random, check_not_negative, single, uniform
 from plastorch.spiking.synapses import check_bounds, check_weight
 
 DRIFT_START = 20.0
@@ -27,6 +27,9 @@ class PhaseChangeState(NamedTuple):
     """Exponent of the drift."""
     programmed: Tensor
     """Time of programming, seconds."""
+
+
+torch.serialization.add_safe_globals([PhaseChangeState])
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class PhaseChangeSynapses:
       memory devices*, Adv. Electron. Mater. 4 (2018) 1700627. Review of all: Le Gallo, Sebastian,
       *An overview of phase-change memory device physics*, J. Phys. D 53 (2020) 213002.
 
+    Devices are simulated in single precision at least, for weights of half precision as well.
+
     A power law diverges at time 0, so time counts from 20 s before programming: what is programmed
     is what is read at first, and the drift follows the power law after some minutes.
 
@@ -70,8 +75,8 @@ class PhaseChangeSynapses:
         read_noise: factor of the reading noise; 0 for none.
 
     Raises:
-        InputError: if bounds are not in order, a number of devices, a conductance or ``refresh``
-            is not positive, or a factor is negative.
+        InputError: if bounds are not in order, ``pairs`` is no whole number above 0, a conductance
+            or ``refresh`` is not positive, or a factor is negative.
 
     Example:
         >>> synapses, random = PhaseChangeSynapses(), torch.Generator().manual_seed(0)
@@ -95,8 +100,8 @@ class PhaseChangeSynapses:
 
     def __post_init__(self) -> None:
         check_bounds(self.low, self.high)
+        check_counts(pairs=self.pairs)
         check_positive(
-            pairs=self.pairs,
             max_conductance=self.max_conductance,
             pulse=self.pulse,
             refresh=self.refresh,
@@ -120,7 +125,7 @@ class PhaseChangeSynapses:
             InputError: if a weight is out of bounds.
         """
         check_weight(weight, self.low, self.high)
-        conductance = self._target(weight)
+        conductance = self._target(single(weight))
         mean, _ = self._drift_statistics(conductance)
         return PhaseChangeState(conductance, self.drift * mean, torch.zeros_like(conductance))
 
@@ -136,7 +141,7 @@ class PhaseChangeSynapses:
             InputError: if a weight is out of bounds.
         """
         check_weight(weight, self.low, self.high)
-        return self._written(self._target(weight), time, generator)
+        return self._written(self._target(single(weight)), time, generator)
 
     def read(self, state: PhaseChangeState, time: float, generator: Random = None) -> Tensor:
         """Returns the weights at a time, with drift and noise, clamped to the bounds."""
@@ -153,6 +158,7 @@ class PhaseChangeSynapses:
         self, state: PhaseChangeState, delta: Tensor, time: float, generator: Random = None
     ) -> PhaseChangeState:
         """Applies pulses that make up ``delta`` on average, and rewrites pairs that are due."""
+        delta = single(delta)
         wanted = torch.stack([delta, -delta], dim=-1).clamp(min=0) / self.weight_step
         pulses = (wanted + uniform(wanted, generator)).floor()
         turn = (self.pairs * uniform(delta, generator)).floor()[..., None, None]

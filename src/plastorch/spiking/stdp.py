@@ -27,6 +27,9 @@ class Traces(NamedTuple):
     """Traces b of the neurons [B, K]."""
 
 
+torch.serialization.add_safe_globals([Traces])
+
+
 @dataclass(frozen=True)
 class PairSTDP:
     """Pair-based exponential STDP, over all pairs of spikes.

@@ -52,6 +52,9 @@ class STDPState(NamedTuple):
     layer."""
 
 
+torch.serialization.add_safe_globals([STDPState])
+
+
 @dataclass(frozen=True)
 class Circuit:
     """Constants of a layer: neurons, plasticity, the drop of the other neurons' membranes at an
@@ -84,7 +87,7 @@ def stdp_step(
     [B, N], 0 or 1, and output spikes, bool [B, K], are at its beginning, and the returned state at
     its end."""
     stored, neurons, (pre_trace, post_trace), time, _ = state
-    weight = synapses.read(stored, time, generator)
+    weight = synapses.read(stored, time, generator).to(x.dtype)
     drive = torch.bmm(x.unsqueeze(1), weight.mT).squeeze(1)
     pre_trace = pre_trace + x
     if circuit.plastic:
@@ -93,7 +96,7 @@ def stdp_step(
     before = receptive(neurons)
     spikes, neurons = fire(drive, neurons, circuit.neuron)
     if circuit.plastic:
-        weight = synapses.read(stored, time, generator)
+        weight = synapses.read(stored, time, generator).to(x.dtype)
         delta = potentiate(spikes, weight, pre_trace, circuit.rule)
         stored = synapses.program(stored, delta, time, generator)
     count = spikes.sum(dim=1, keepdim=True).to(weight.dtype)

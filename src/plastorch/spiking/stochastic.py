@@ -30,6 +30,9 @@ class ExpLIFState(NamedTuple):
     """Seconds until a neuron takes input again, float64 [B, K]."""
 
 
+torch.serialization.add_safe_globals([ExpLIFState])
+
+
 @dataclass(frozen=True)
 class ExpLIF:
     """Leaky neurons that fire at random, at ``rate exp((membrane - threshold) / width)``.
@@ -106,6 +109,9 @@ class SoftWTAState(NamedTuple):
     """Potential u [B, K]."""
 
 
+torch.serialization.add_safe_globals([SoftWTAState])
+
+
 @dataclass(frozen=True)
 class SoftWTA:
     """Neurons that fire one at a time, neuron k with probability softmax(u)_k.
@@ -162,6 +168,7 @@ class SoftWTA:
         first = potential[:, :1]
         place = uniform(first, generator) * bounds[:, -1:]
         winner = (bounds <= place).sum(dim=-1).clamp(max=potential.shape[-1] - 1)
-        fires = uniform(first, generator) < self.rate * dt
+        # Where a potential is NaN, nobody fires, as no neuron is above its threshold then.
+        fires = (uniform(first, generator) < self.rate * dt) & (bounds[:, -1:] > 0)
         spikes = torch.arange(potential.shape[-1], device=potential.device) == winner[:, None]
         return spikes & fires, SoftWTAState(potential * exp(-dt / self.tau))

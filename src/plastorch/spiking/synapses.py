@@ -8,6 +8,7 @@ them through three pure functions: :meth:`Synapses.initial`, :meth:`Synapses.rea
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
@@ -23,7 +24,7 @@ class Synapses(Protocol[State]):
         """Returns synapses with these weights, at time 0."""
 
     def read(self, state: State, time: float, generator: Random = None) -> Tensor:
-        """Returns the weights at a time, in seconds."""
+        """Returns the weights at a time, in seconds; perhaps in a wider type than the layer's."""
 
     def program(self, state: State, delta: Tensor, time: float, generator: Random = None) -> State:
         """Changes weights by about ``delta`` at a time; where it is 0, synapses are left alone."""
@@ -33,6 +34,9 @@ class IdealState(NamedTuple):
     """State of synapses that store weights as numbers."""
 
     weight: Tensor
+
+
+torch.serialization.add_safe_globals([IdealState])
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,6 @@ class IdealSynapses:
         InputError: if the bounds are not in order.
 
     Example:
-        >>> import torch
         >>> synapses = IdealSynapses()
         >>> state = synapses.program(synapses.initial(torch.tensor([0.5, 0.9])), 0.25, 0.0)
         >>> synapses.read(state, 0.0)
@@ -85,6 +88,12 @@ def check_weight(weight: Tensor, low: float, high: float) -> None:
     bad = ~((weight >= low) & (weight <= high))
     if bad.is_cpu and bool(bad.any()):
         raise InputError(f"weight holds {float(weight[bad][0])}; expected {low} to {high}")
+
+
+def check_same_bounds(synapses: Synapses[Any], low: float, high: float) -> None:
+    """Raises InputError if synapses have other bounds than the rule; those without any fit."""
+    if (getattr(synapses, "low", low), getattr(synapses, "high", high)) != (low, high):
+        raise InputError(f"synapses are {synapses}; expected the bounds {low:g} and {high:g}")
 
 
 def check_bounds(low: float, high: float) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from plastorch.engine.errors import InputError, check_counts, check_one_of
 from plastorch.stp.checks import (
     batched,
-    check_input,
-    check_same,
+    checked_input,
+    like_weights,
     state_pair,
     unbatched,
 )
@@ -147,7 +147,7 @@ class STPNCell(nn.Module):
         single = x.dim() == 1
         if single:
             x, state = x.unsqueeze(0), batched(state)
-        check_input(x, self.weight, self.input_size)
+        x = checked_input(x, self.weight, self.input_size)
         output, state = self.run(x.unsqueeze(0), state)
         return (output[0, 0], unbatched(state)) if single else (output[0], state)
 
@@ -159,7 +159,7 @@ class STPNCell(nn.Module):
         return run_sequence(x, state, self.slow, self.dynamics, lengths)
 
     def before(self, state: STPNState | None, batch_size: int) -> STPNState:
-        """Returns the state if it fits, or a silent and empty one if None.
+        """Returns the state, as :func:`like_weights`, or a silent and empty one if None.
 
         Raises:
             InputError: the state has another shape, device or type.
@@ -171,11 +171,12 @@ class STPNCell(nn.Module):
             "h": (batch_size, self.hidden_size),
             "F": (batch_size, *self.memory_size),
         }
+        parts = []
         for (name, shape), tensor in zip(shapes.items(), state, strict=True):
             if tuple(tensor.shape) != shape:
                 raise InputError(f"state.{name} has shape {tuple(tensor.shape)}; expected {shape}")
-            check_same(f"state.{name}", tensor, self.weight)
-        return state
+            parts.append(like_weights(f"state.{name}", tensor, self.weight))
+        return STPNState(*parts)
 
     def extra_repr(self) -> str:
         d = self.dynamics

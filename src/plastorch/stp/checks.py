@@ -1,26 +1,40 @@
 """Checks of what short-term plasticity neurons are given."""
 
+import torch
 from torch import Tensor
 
 from plastorch.engine.errors import InputError
 from plastorch.stp.rule import STPNState
 
 
-def check_input(x: Tensor, weight: Tensor, input_size: int) -> None:
-    """Raises InputError if inputs [..., I] are empty or don't fit the weights."""
+def checked_input(x: Tensor, weight: Tensor, input_size: int) -> Tensor:
+    """Returns inputs [..., I] as :func:`like_weights`; raises InputError if they are empty or don't
+    fit."""
     if x.shape[-1] != input_size:
         raise InputError(f"x has shape {tuple(x.shape)}; expected {input_size} features, at last")
     if x.numel() == 0:
         raise InputError(f"x has shape {tuple(x.shape)}; expected one step and sample or more")
-    check_same("x", x, weight)
+    return like_weights("x", x, weight)
 
 
-def check_same(name: str, tensor: Tensor, weight: Tensor) -> None:
-    """Raises InputError if device or type of a tensor differ from those of the weights."""
+def like_weights(name: str, tensor: Tensor, weight: Tensor) -> Tensor:
+    """Returns a tensor in the weights' type, to which autocast converts it.
+
+    Raises InputError if the device differs, or the type without autocast.
+    """
     if tensor.device != weight.device:
         raise InputError(f"{name} is on {tensor.device}; expected {weight.device}, of the weights")
-    if tensor.dtype != weight.dtype:
+    if tensor.dtype == weight.dtype:
+        return tensor
+    if not (tensor.is_floating_point() and autocasts(weight.device)):
         raise InputError(f"{name} is {tensor.dtype}; expected {weight.dtype}, of the weights")
+    return tensor.to(weight.dtype)
+
+
+def autocasts(device: torch.device) -> bool:
+    """Whether autocast is active on a device."""
+    kind = device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 def state_pair(state: STPNState) -> STPNState:
@@ -30,7 +44,7 @@ def state_pair(state: STPNState) -> STPNState:
     for name, part in zip(STPNState._fields, state, strict=True):
         if not isinstance(part, Tensor):
             raise InputError(f"state.{name} is a {type(part).__name__}; expected a tensor")
-    return STPNState(*state)
+    return state
 
 
 def batched(state: STPNState | None) -> STPNState | None:

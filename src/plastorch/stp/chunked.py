@@ -62,7 +62,7 @@ def forward(
     x, h, memory, weight, *others = (tensor.detach() for tensor in tensors)
     wide = _padded(weight, x.shape[2])
     shape = (*x.shape[:2], len(weight))
-    output, norms, drives = x.new_empty(3, *shape)
+    output, norms, drives = (x.new_empty(shape) for _ in range(3))
     responses = F.linear(x, weight[:, : x.shape[2]]).contiguous()
     every = _chunks_per_block(len(x), wide)
     blocks = ceil(len(x) / (CHUNK * every)) if keep else 0

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from plastorch.engine.errors import InputError, check_counts, check_finite
 from plastorch.learning.lengths import checked_lengths
 from plastorch.stp.cell import Plasticity, STPNCell
-from plastorch.stp.checks import batched, check_input, unbatched
+from plastorch.stp.checks import batched, checked_input, unbatched
 from plastorch.stp.energy import unit_energy
 from plastorch.stp.rule import Activation, Norm, Plastic, Presynaptic, STPNState
 
@@ -22,7 +22,8 @@ class STPN(nn.Module):
 
     Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048; for the equations see :class:`STPNCell`.
     On CPUs the time loop is compiled, and training needs about as much memory as an RNN. Unlike
-    ``nn.LSTM`` it has no ``bidirectional`` and no ``proj_size``.
+    ``nn.LSTM`` it has no ``bidirectional`` and no ``proj_size``. Under autocast, inputs and states
+    are converted to the type of the parameters, which results have, too.
 
     Args:
         input_size: number of inputs I.
@@ -113,8 +114,9 @@ class STPN(nn.Module):
             x: sequences [T, B, I] ([B, T, I] with ``batch_first``), a single one [T, I], or packed
                 sequences.
             state: state before the first step; silent and empty if None.
-            lengths: number of steps of each sample [B], in any order, for padded sequences; later
-                output is 0, and the returned state is that of each sample's last step.
+            lengths: number of steps of each sample, a tensor [B] in any order, for padded
+                sequences; later output is 0, and the returned state is that of each sample's last
+                step.
 
         Returns:
             Activities of the last layer in the form of ``x``, and the state (h, F) of shapes [B, H]
@@ -180,8 +182,7 @@ class STPN(nn.Module):
             x = x.transpose(0, 1)
         first = self.cells[0]
         assert isinstance(first, STPNCell)
-        check_input(x, first.weight, self.input_size)
-        return x, single
+        return checked_input(x, first.weight, self.input_size), single
 
     def _as_given(self, x: Tensor, single: bool) -> Tensor:
         """Converts [T, B, H] back to the form of the input."""

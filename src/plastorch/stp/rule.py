@@ -41,6 +41,9 @@ class STPNState(NamedTuple):
         return STPNState(self.h.detach(), self.F.detach())
 
 
+torch.serialization.add_safe_globals([STPNState])
+
+
 class Parameters(NamedTuple):
     """Slow parameters of a unit."""
 

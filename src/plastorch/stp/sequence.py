@@ -14,6 +14,7 @@ from torch import Tensor
 from plastorch.engine.device import REAL
 from plastorch.engine.threads import in_threads
 from plastorch.stp import chunked
+from plastorch.stp.checks import autocasts
 from plastorch.stp.rule import Dynamics, Parameters, STPNState, saturation, unroll
 
 SCRATCH_BYTES = 1 << 20
@@ -39,16 +40,23 @@ def run_sequence(
     """Runs :func:`plastorch.stp.rule.unroll`: compiled on a CPU, in torch elsewhere.
 
     The compiled version stores three numbers per neuron and step for the backward pass, and the
-    synapses only every few steps. Second derivatives use torch. Inputs [T, B, I] give activities
-    [T, B, H] and the last state, after ``lengths`` [B] steps if given.
+    synapses only every few steps. Second derivatives and transforms of ``torch.func`` use torch.
+    Nothing is computed in autocast's half precision. Inputs [T, B, I] give activities [T, B, H] and
+    the last state, after ``lengths`` [B] steps if given.
     """
-    bound = saturation(x.dtype)
     plain = (dynamics.rule, dynamics.decay) == ("hebb", "with")
-    if x.device.type != "cpu" or not plain or torch.compiler.is_compiling():
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    compiled = x.is_cpu and plain and not traced
+    one = len(x) == 1 and lengths is None
+    if compiled and one and not torch.is_grad_enabled() and x.dtype in REAL:
+        return _step(x, state, parameters, dynamics)
+    if autocasts(x.device):
+        with torch.autocast(x.device.type, enabled=False):
+            return run_sequence(x, state, parameters, dynamics, lengths)
+    bound = saturation(x.dtype)
+    if not compiled:
         saturated = x.clamp(-bound, bound) + 0 * x  # NaN where an input is infinite
         return unroll(saturated, state, parameters, dynamics, lengths)
-    if len(x) == 1 and lengths is None and not torch.is_grad_enabled() and x.dtype in REAL:
-        return _step(x, state, parameters, dynamics)
     _check(x, state, parameters, dynamics, lengths)
     x = x.clamp(-bound, bound)
     weight, bias, decay, rate = parameters
@@ -60,7 +68,9 @@ def run_sequence(
     steps = torch.full((x.shape[1],), len(x)) if lengths is None else lengths
     output, memory = _Sequence.apply(steps, dynamics, keep, *wide)  # type: ignore[no-untyped-call]
     h = output[-1] if lengths is None else output[lengths - 1, torch.arange(len(lengths))]
-    return output.to(x.dtype), STPNState(h.to(x.dtype), memory.to(x.dtype))
+    # Copies: what follows may change them in place, and a state must not keep the whole output.
+    last = STPNState(h.to(x.dtype, copy=True), memory.to(x.dtype))
+    return output.to(x.dtype, copy=keep), last
 
 
 def _check(
@@ -184,7 +194,7 @@ def _forward(
     x, h, memory, *parameters = tensors
     layout = _layout(dynamics, x.shape[2], h.shape[1], VECTOR_BYTES // x.element_size())
     weight, *others = _padded(parameters, layout)
-    output, norms, drives = x.new_empty(3, *x.shape[:2], h.shape[1])
+    output, norms, drives = (x.new_empty(*x.shape[:2], h.shape[1]) for _ in range(3))
     block = _block(len(x), others[1])
     kept = x.new_empty(ceil(len(x) / block) if keep else 0, len(memory), *others[1].shape)
     last = torch.empty_like(memory)
@@ -270,7 +280,7 @@ def _step(
     in_threads(run, batch, new.numel() // WORK_PER_THREAD)
     if not all(finite):
         _check(x, state, parameters, dynamics, None)
-    return output, STPNState(output[0], new)
+    return output, STPNState(output[0].clone(), new)
 
 
 def _differentiable(
@@ -281,13 +291,14 @@ def _differentiable(
 ) -> list[Tensor | None]:
     """Computes the same gradients with a history of their own."""
     x, h, memory, *parameters = tensors
-    output, state = unroll(x, STPNState(h, memory), Parameters(*parameters), dynamics, lengths)
     wanted = [tensor for tensor in tensors if tensor.requires_grad]
-    found = iter(
-        torch.autograd.grad(
-            (output, state.F), wanted, gradients, create_graph=True, materialize_grads=True
+    with torch.autocast("cpu", enabled=False):
+        output, state = unroll(x, STPNState(h, memory), Parameters(*parameters), dynamics, lengths)
+        found = iter(
+            torch.autograd.grad(
+                (output, state.F), wanted, gradients, create_graph=True, materialize_grads=True
+            )
         )
-    )
     return [next(found) if tensor.requires_grad else None for tensor in tensors]
 
 

@@ -376,8 +376,8 @@ class Constant(nn.Module):
 def test_what_is_told_is_counted_of_test_images() -> None:
     made = study(torch.zeros(600, 3, 32, 32, dtype=torch.uint8), torch.arange(600) % 10)
     classes = [0, 3, 1, 7, 2]
-    method = SimCLR(small_resnet(2), 8, made.sizes, Weights(manipulation=1.0))
-    method.heads[0] = Constant(classes, made.sizes)
+    method = SimCLR(small_resnet(2), 8, made.bins.sizes, Weights(manipulation=1.0))
+    method.heads[0] = Constant(classes, made.bins.sizes)
     found = action_accuracies(method, made, (3,))
     wanted = []
     for number, count in enumerate((500, 100)):
@@ -387,7 +387,7 @@ def test_what_is_told_is_counted_of_test_images() -> None:
     for k, name in enumerate(FACTORS["egocentric"]):
         column = torch.cat(wanted)[:, k].tolist()
         assert found[f"found_{name}"] == pytest.approx(column.count(classes[k]) / 600)
-        most = max(column.count(c) for c in range(made.sizes[k]))
+        most = max(column.count(c) for c in range(made.bins.sizes[k]))
         assert found[f"majority_{name}"] == pytest.approx(most / 600)
     assert method.training
 

@@ -121,6 +121,23 @@ def test_synapses_with_other_bounds(kind: Any) -> None:
         FatiguingNeuron(10, synapses=kind(low=-1.0))
 
 
-def test_a_state_of_another_mini_batch() -> None:
+def test_a_state_of_another_mini_batch_or_type() -> None:
     with pytest.raises(InputError, match=r"resource of state is \[2, 10\]; expected \[3, 10\]"):
         FatiguingNeuron(10)(raster_of(3), FatiguingNeuron(10).initial_state(2))
+    double = FatiguingNeuron(10, dtype=torch.float64).initial_state(3)
+    with pytest.raises(
+        InputError, match=r"resource of state is torch\.float64; expected torch\.fl"
+    ):
+        FatiguingNeuron(10)(raster_of(3), double)
+
+
+def test_a_large_step_gives_a_warning() -> None:
+    with pytest.warns(UserWarning, match=r"dt is 0\.03 s, more than tau_membrane of 0\.02 s"):
+        FatiguingNeuron(10, rule=FatiguingSTDP(tau_trace=1.0), dt=0.03)
+
+
+def test_parameters_are_reset_as_those_of_other_layers() -> None:
+    neuron = FatiguingNeuron(10)
+    neuron.weight.fill_(0.9)
+    neuron.reset_parameters(generator=torch.Generator())
+    assert (neuron.weight == 0.5).all()

@@ -159,6 +159,26 @@ def test_it_learns_on_a_device_that_nobody_waits_for(site: Site) -> None:
 
 
 @pytest.mark.parametrize("site", ["synapse", "neuron", "presynaptic", "none"])
+def test_autocast_changes_nothing(site: Site) -> None:
+    net, x = layer(site=site).float(), frames(3, 5, 2)
+    expected = net.learn(x, generator=stream(4))
+    with torch.autocast("cpu", torch.bfloat16):
+        found, (answer, _) = net.learn(x, generator=stream(4)), net(x)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert torch.equal(answer, expected.output)
+
+
+@pytest.mark.parametrize("site", ["synapse", "neuron", "presynaptic", "none"])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_answers_and_learns(site: Site, kind: torch.dtype) -> None:
+    net, x = layer(site=site, kappa=5.0), frames(3, 5, 2)
+    exact, half = net(x)[0], net.to(kind)(x)[0]
+    assert half.dtype == kind
+    torch.testing.assert_close(half.double(), exact, rtol=0, atol=0.05)
+    assert net.learn(x, generator=stream(4)).updates["weight"].isfinite().all()
+
+
+@pytest.mark.parametrize("site", ["synapse", "neuron", "presynaptic", "none"])
 def test_frames_that_are_not_finite(site: Site) -> None:
     with pytest.raises(InputError, match=r"x holds NaN|NaN or infinite values in x"):
         layer(site=site)(torch.full((3, 2, 6), math.inf))
@@ -171,6 +191,11 @@ def test_bad_inputs() -> None:
         (torch.zeros(3, 2, 5), None, "expected real .T, S, 6."),
         (torch.full((3, 2, 6), math.nan), None, "x holds NaN|NaN .* in x"),
         (torch.zeros(3, 2, 6), initial_state(1, net.weight), "state has F of shape"),
+        (
+            torch.zeros(3, 2, 6),
+            initial_state(2, net.weight.float()),
+            "state has F of torch.float32; expected torch.float64",
+        ),
         (torch.zeros(3, 2, 6), torch.zeros(2, 4, 6), "state is a Tensor; expected a ShortTermS"),
         (torch.zeros(3, 2, 6), net(frames(0, 1, 2))[1]._replace(trace=net.weight), "state has tr"),
     ):

@@ -156,7 +156,8 @@ def _networks(figures: TableFigures) -> list[Claim]:
     made += figures.worst(
         "early-half",
         "early_early",
-        f"{ARRIVE}: the same by half of the records, the target before a first result: least",
+        f"{ARRIVE}: half of the records are decided for before the last one, the target before a "
+        "first result: least",
         judge=above,
         target=0.5,
     )
@@ -254,8 +255,8 @@ def _against_clusters(figures: TableFigures) -> list[Claim]:
         made.append(above(f"stdp-{table}", statement, accuracy, others[best]))
     if first:
         statement = (
-            "the same by the first neuron alone, less that of the better of k-means and k-modes: "
-            f"accuracy, the least, on {min(first)[1]}"
+            "accuracy of unsupervised STDP by the first neuron alone, less that of the better of "
+            f"k-means and k-modes: the least, on {min(first)[1]}"
         )
         made.append(above("stdp-first", statement, min(first)[0], 0.0))
     return made
@@ -270,7 +271,7 @@ def _inputs(figures: TableFigures) -> list[Claim]:
     made += figures.worst(
         "encoding-ranks",
         "inputs_rank_correlation",
-        "the same as a rank correlation: least",
+        "rank correlation of the coincidence of patterns with the similarity of records: least",
         judge=above,
         target=0.95,
     )

@@ -46,7 +46,7 @@ def claims(found: Figures, years: int, worlds: int, pairs: int, evidence: bool) 
     made = _nearness(found, years, pairs) + _agreement(found) if years else []
     made += [
         above("stand-in", share, fatigued, 0.9),
-        below("stand-in-stdp", f"{world}: the same with STDP", plain, 0.1),
+        below("stand-in-stdp", share.replace("FSTDP", "STDP"), plain, 0.1),
         above("stand-in-rain", rain, found["stand_in_stdp_rank_with_rain"], 0.9),
     ]
     return asserted(made, evidence)

@@ -75,7 +75,7 @@ def _convolutional_claims(figures: Figures) -> Iterator[Claim]:
 def _coarse_claims(figures: Figures) -> Iterator[Claim]:
     if "convolutional_coarse_accuracy" in figures:
         first = figures["convolutional_coarse_first_accuracy"]
-        statement = "the same in 5 coarse steps, all read after the first: the paper's accuracy"
+        statement = "convolutional, 5 coarse steps, all read after the first: the paper's accuracy"
         yield at_least("first-step", statement, first, FIRST_STEP)
 
 
@@ -100,7 +100,7 @@ def _lstm_claims(figures: Figures) -> Iterator[Claim]:
     accuracy, steps = figures["lstm_rank_accuracy"], figures["lstm_rank_mean_step"] + 1
     statement = "LSTM of 125 neurons: 95 % of its answers at the first crossing are right"
     yield at_least("lstm-accuracy", statement, accuracy, 0.95)
-    statement = "they take less than 2 of 20 steps on average"
+    statement = "LSTM: answers at the first crossing take less than 2 of 20 steps on average"
     yield below("lstm-time", statement, steps, 2.0)
 
 

@@ -128,7 +128,10 @@ def _entropy_claims(grid: Tensor) -> Iterator[Claim]:
     yield above("entropy-time", statement, rise, 0.0, origin="paper")
     right = [mean(row[3] for row in rows if row[1] == weight) for weight in weights]
     gain = right[-1] - right[0]
-    statement = "and the more are right: rise from the least weight of entropy to the largest"
+    statement = (
+        "the more entropy is rewarded, the more answers are right: rise from the least weight of "
+        "entropy to the largest"
+    )
     yield above("entropy-accuracy", statement, gain, 0.0, origin="paper")
 
 

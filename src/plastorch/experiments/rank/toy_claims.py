@@ -92,17 +92,17 @@ def _runs_claims(figures: Figures) -> Iterator[Claim]:
         statement = "trained at the first crossing, runs of equal bits are told there"
         yield at_least("runs-accuracy", statement, accuracy, 0.95)
         lag = figures.get("runs_rank_lag", 25.0)
-        statement = "less than 1.5 steps after the run's last bit on average"
+        statement = "answers come less than 1.5 steps after a run's last bit on average"
         yield below("runs-lag", statement, lag, 1.5)
         early = figures["runs_rank_early"]
-        statement = "and hardly ever is any sequence answered before it can be known; share"
+        statement = "hardly any sequence is answered before it can be known; share"
         yield below("runs-early", statement, early, 0.03)
     if "runs_last_accuracy" in figures:
         last = figures["runs_last_last_accuracy"]
         statement = "trained at the last step, all is known there"
         yield at_least("runs-last", statement, last, 0.995)
         accuracy = figures["runs_last_accuracy"]
-        statement = "but at the first crossing, such a network can't be trusted"
+        statement = "trained at the last step, a network can't be trusted at the first crossing"
         yield below("runs-untrained", statement, accuracy, 0.65)
 
 
@@ -118,6 +118,6 @@ def _work_claims(records: Sequence[Record]) -> Iterator[Claim]:
         share = steps[1] / steps[0]
         yield below(f"{name}-steps", statement, share, 1.0, origin="paper")
         seconds = [median(float(row["seconds"]) for row in part) for part in (first, last)]
-        statement = f"{name}: and updates take less time"
+        statement = f"{name}: updates take less time at the end of training than at its start"
         share = seconds[1] / seconds[0]
         yield below(f"{name}-seconds", statement, share, 1.0, origin="paper")

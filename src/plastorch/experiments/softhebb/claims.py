@@ -88,7 +88,7 @@ def claims(config: SoftHebbConfig, images: ImageSet, quick: bool, measured: floa
         found.append(at_least("best", statement, measured, best))
     soft = _published(config.preset_data, "soft", config.depth)
     if config.rule in ("hard", "random") and soft:
-        statement = f"{RULES[config.rule]}, {depth}: below the published SoftHebb of that depth"
+        statement = f"{RULES[config.rule]}, {depth}: accuracy below that of the published SoftHebb"
         found.append(below("below-softhebb", statement, measured, soft, origin="paper"))
     return asserted(found, not (quick or images.notice or config.validation))
 

@@ -82,7 +82,7 @@ def control_accuracies(
     assert isinstance(encoder, Encoder)
     with seeded(stream(seed, Stream.CONTROL_WEIGHTS, arm.seed).initial_seed()):
         weights = Weights(0, 1, factors=config.factor_weights)
-        method = SimCLR(Frozen(encoder), encoder.features, study.sizes, weights)
+        method = SimCLR(Frozen(encoder), encoder.features, study.bins.sizes, weights)
         probed = Learner(method, encoder.features, study.classes).to(study.sources.images.device)
     phase = Pretraining(
         "control",

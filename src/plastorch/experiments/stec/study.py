@@ -46,16 +46,10 @@ class Study(NamedTuple):
     probe_epochs: int = 1
     """Number of epochs of that training."""
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Number of classes of each factor; a constant factor without targets counts as two."""
-        return tuple(max(2, size) for size in self.bins.sizes)
-
     def copies(self, role: str) -> tuple[Copies, tuple[int, ...]]:
         """Returns the efference copies of arms of a role, and the sizes of their factors."""
-        if role in self.others:
-            return self.others[role], self.others[role].sizes
-        return self.bins, self.sizes
+        found = self.others.get(role, self.bins)
+        return found, found.sizes
 
     @property
     def tested(self) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.errors import check_positive
 from plastorch.spiking.events import Events
 from plastorch.spiking.fatigue.events import PARTS, run_events
 from plastorch.spiking.fatigue.rule import (
@@ -15,8 +15,8 @@ from plastorch.spiking.fatigue.rule import (
     run_raster,
 )
 from plastorch.spiking.layer import Mode, Ran, SpikingLayer
-from plastorch.spiking.neurons import Random
-from plastorch.spiking.synapses import IdealState, Synapses
+from plastorch.spiking.neurons import Random, check_step
+from plastorch.spiking.synapses import IdealState, Synapses, check_same_bounds
 
 
 class FatiguingNeuron(SpikingLayer):
@@ -29,7 +29,8 @@ class FatiguingNeuron(SpikingLayer):
     Args:
         in_features: number of inputs N.
         rule: constants of the rule; the defaults if None.
-        dt: duration of a step of the clocked engine, seconds.
+        dt: duration of a step of the clocked engine, seconds. If it exceeds a time constant, a
+            warning is given.
         synapses: storage of the weights, with bounds 0 and 1. If not ideal, the state holds them, a
             copy for each sample, and the weights follow what is read from them.
         generator: unused, as all weights start the same.
@@ -62,15 +63,20 @@ class FatiguingNeuron(SpikingLayer):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_positive(in_features=in_features, dt=dt)
-        if (getattr(synapses, "low", 0), getattr(synapses, "high", 1)) != (0, 1):
-            raise InputError(f"synapses are {synapses}; expected the bounds 0 and 1")
+        check_positive(in_features=in_features)
+        rule = rule or FatiguingSTDP()
+        check_step(dt, **rule.time_constants)
+        check_same_bounds(synapses, 0, 1)
         super().__init__(torch.empty(1, in_features, device=device, dtype=dtype), dt, synapses)
-        self.rule = rule or FatiguingSTDP()
-        self.reset_parameters()
+        self.rule = rule
+        self.reset_parameters(generator)
 
-    def reset_parameters(self) -> None:
-        """Sets equal weights, and the initial threshold."""
+    def reset_parameters(self, generator: Random = None) -> None:
+        """Sets equal weights, and the initial threshold.
+
+        Args:
+            generator: unused, as nothing is random.
+        """
         with torch.no_grad():
             self.weight.fill_(self.rule.initial_weight)
             self.theta.fill_(self.rule.initial_theta)

@@ -94,6 +94,12 @@ class FatiguingSTDP:
         """Time constant of the threshold's decay, seconds; it balances at the target rate."""
         return 1 / (self.theta_step * self.target_rate) if self.theta_step else inf
 
+    @property
+    def time_constants(self) -> dict[str, float]:
+        """Time constants of what decays within a step, seconds."""
+        names = ("tau_fatigue", "tau_membrane", "tau_trace")
+        return {name: getattr(self, name) for name in names}
+
     def frozen(self) -> "FatiguingSTDP":
         """Returns a copy whose weights and thresholds stay as they are."""
         return replace(self, learning_rate=0.0, potentiation=0.0, depression=0.0, theta_step=0.0)
@@ -120,6 +126,9 @@ class FatigueState(NamedTuple):
     weight: Tensor | None = None
     """Weights of a module's synapses up to which it has learned [B, N]; None for those of the
     module."""
+
+
+torch.serialization.add_safe_globals([FatigueState])
 
 
 class LearningCourse(NamedTuple):
@@ -183,7 +192,7 @@ def step(
     resource R before it; then R falls to (1 - U) R. A neuron whose membrane exceeds its threshold
     spikes, learns, and is reset. Returns the activity, without the dimension T, and the last state.
     """
-    weight = synapses.read(state.synapses, state.time, generator)
+    weight = synapses.read(state.synapses, state.time, generator).to(state.trace.dtype)
     sent = state.resource * spikes
     arrived = sent if rule.trace_fatigue else spikes
     membrane = state.membrane + (weight * sent).sum(dim=1)
@@ -227,12 +236,7 @@ def run_raster(
             f"{', '.join(map(str, state.resource.shape))})"
         )
     check_spikes(raster=raster)
-    check_step(
-        dt,
-        tau_fatigue=rule.tau_fatigue,
-        tau_membrane=rule.tau_membrane,
-        tau_trace=rule.tau_trace,
-    )
+    check_step(dt, **rule.time_constants)
     steps = []
     for spikes in raster:
         spikes = spikes.to(state.trace)

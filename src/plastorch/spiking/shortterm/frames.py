@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plastorch.engine.device import REAL
+from plastorch.engine.device import REAL, has_kernels
 from plastorch.engine.errors import InputError, check_finite
 from plastorch.engine.threads import in_threads
 from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState, compete, scores, step
@@ -15,7 +15,8 @@ from plastorch.spiking.shortterm.rule import ShortTerm, ShortTermState, compete,
 def run(
     x: Tensor, state: ShortTermState, weight: Tensor, bias: Tensor, constants: ShortTerm
 ) -> tuple[Tensor, ShortTermState]:
-    """Runs frames [T, S, D] one by one: compiled on a CPU, in torch elsewhere; see :func:`step`.
+    """Runs frames [T, S, D] one by one: compiled on a CPU, but for half precision, in torch
+    elsewhere; see :func:`step`.
 
     Returns posteriors [T, S, K], and the last state; on a CPU, frames that are not finite raise
     InputError. The compiled version ignores changes of synapses below 1e-9, and raises InputError
@@ -24,7 +25,7 @@ def run(
     asked = torch.is_grad_enabled() and any(
         part.requires_grad for part in (x, state.F, weight, bias)
     )
-    if constants.site == "synapse" and x.device.type == "cpu" and not asked:
+    if constants.site == "synapse" and has_kernels(x) and not asked:
         return _run_compiled(x, state, weight, bias, constants)
     if x.device.type == "cpu":
         check_finite(x=x)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from plastorch.engine.device import has_kernels
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.learning import OnlineLayer, Step
 from plastorch.spiking.shortterm import clocked, events
@@ -27,7 +28,8 @@ class ShortTermWTA(OnlineLayer):
         timing: rates and time constants of the spikes that teach; the defaults if None.
         generator: random generator of the initial weights; torch's global one if None.
         device: device of the parameters.
-        dtype: type of the parameters.
+        dtype: type of the parameters; half precision is for answers, as it counts no more than
+            256 or 2048 spikes of a neuron.
 
     Attributes:
         weight: long-term weights W [K, D].
@@ -68,10 +70,21 @@ class ShortTermWTA(OnlineLayer):
         self.long_term = LongTerm() if long_term is None else long_term
         self.timing = SpikeTiming() if timing is None else timing
         weight = torch.empty(out_features, in_features, device=device, dtype=dtype)
-        weight = unit(weight.uniform_(generator=generator))
         self.weight = nn.Parameter(weight, requires_grad=False)
-        self.bias = nn.Parameter(torch.zeros_like(weight[:, 0]), requires_grad=False)
-        self.spikes = nn.Parameter(torch.zeros_like(weight[:, 0]), requires_grad=False)
+        self.bias = nn.Parameter(torch.empty_like(weight[:, 0]), requires_grad=False)
+        self.spikes = nn.Parameter(torch.empty_like(weight[:, 0]), requires_grad=False)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws weights, uniform in the positive corner, with norm 1; nothing has been learned.
+
+        Args:
+            generator: random generator; torch's global one if None.
+        """
+        with torch.no_grad():
+            self.weight.copy_(unit(self.weight.uniform_(generator=generator)))
+            self.bias.zero_()
+            self.spikes.zero_()
 
     def forward(
         self, x: Tensor, state: ShortTermState | None = None
@@ -86,10 +99,11 @@ class ShortTermWTA(OnlineLayer):
             Posteriors [T, S, K], and the new state.
 
         Raises:
-            InputError: if shapes or the kind of state don't fit, or, on a CPU, inputs are not
-                finite.
+            InputError: if shapes, or the kind or type of state don't fit, or, on a CPU, inputs are
+                not finite.
         """
-        return self._answer(self._checked(x), state)
+        with full_precision(x.device):
+            return self._answer(self._checked(x), state)
 
     @torch.no_grad()
     def learn(
@@ -103,7 +117,8 @@ class ShortTermWTA(OnlineLayer):
 
         Each stream is a sample. Its frames are shown as spikes, and neurons that spike learn, from
         one spike to the next, in a copy of the layer; the update is the mean change of the copies.
-        On a CPU spikes come at any time; elsewhere there are steps of at most a millisecond.
+        On a CPU spikes come at any time; elsewhere, and in half precision, there are steps of at
+        most a millisecond.
 
         Args:
             x: inputs of S streams in [0, 1], [T, S, D].
@@ -116,12 +131,21 @@ class ShortTermWTA(OnlineLayer):
         Raises:
             InputError: if shapes don't fit, or, on a CPU, inputs are not in [0, 1].
         """
-        x = self._checked(x)
+        with full_precision(x.device):
+            return self._step(self._checked(x), state, generator)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, {self.short_term}"
+
+    def _step(
+        self, x: Tensor, state: ShortTermState | None, generator: torch.Generator | None
+    ) -> Step:
+        """Returns output, next state and updates for checked frames."""
         output, after = self._answer(x, state)
         own = {name: getattr(self, name) for name in LongTermState._fields}
         begun = LongTermState(*(part.expand(x.shape[1], *part.shape) for part in own.values()))
         constants, timing = self.long_term, self.timing
-        if x.device.type == "cpu":
+        if has_kernels(x):
             course = encode(x, timing, generator)
             _, trace, learned = events.learn(course, after.trace, begun, constants, timing)
         else:
@@ -130,9 +154,6 @@ class ShortTermWTA(OnlineLayer):
             )
         changes = [(new - old).mean(0) for new, old in zip(learned, begun, strict=True)]
         return Step(output, after._replace(trace=trace), dict(zip(own, changes, strict=True)))
-
-    def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.out_features}, {self.short_term}"
 
     def _checked(self, x: Tensor) -> Tensor:
         """Returns frames in the weights' type."""
@@ -155,5 +176,13 @@ class ShortTermWTA(OnlineLayer):
                     f"state has {name} of shape {tuple(found.shape)}; expected "
                     f"{tuple(expected.shape)}"
                 )
+            if found.dtype != expected.dtype:
+                raise InputError(f"state has {name} of {found.dtype}; expected {expected.dtype}")
         x = x if self.short_term.score == "distance" else unit(x)
         return run(x, state, self.weight, torch.zeros_like(self.bias), self.short_term)
+
+
+def full_precision(device: torch.device) -> torch.autocast:
+    """Switches autocast off for a while, on a device."""
+    kind = device.type if torch.amp.is_autocast_available(device.type) else "cpu"
+    return torch.autocast(kind, enabled=False)

@@ -71,6 +71,9 @@ class ShortTermState(NamedTuple):
     """Traces ε of the inputs [S, D], which spikes raise; frames leave them as they are."""
 
 
+torch.serialization.add_safe_globals([ShortTermState])
+
+
 def initial_state(streams: int, weight: Tensor, site: Site = "synapse") -> ShortTermState:
     """Returns an empty memory, and traces of 0, for weights W [K, D]."""
     neurons, inputs = weight.shape

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from plastorch.engine.device import has_kernels
+from plastorch.stp.checks import autocasts
 from plastorch.stp.energy import synaptic_energy
 
 COURSE_BYTES = 1 << 26
@@ -62,6 +63,7 @@ class ModulatedPlasticity(nn.Module):
             of_modulator = self.modulator.weight[0], self.modulator.bias
             parameters = self.weight, self.alpha, *of_modulator
             output, h, hebb = _Sequence.apply(self.clamp, self.input(x), *state, *parameters)  # type: ignore[no-untyped-call]
+            output = output.clone()  # what follows may change it in place
             return output, output, ModulatedState(h, hebb)
         h, hebb = state
         outputs, energies = [], []
@@ -83,11 +85,13 @@ class ModulatedPlasticity(nn.Module):
 
     def _compiles(self, x: Tensor, state: ModulatedState) -> bool:
         """Whether the time loop is compiled: it is differentiable once, and checks no index."""
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+            return False
         size, batch = self.hidden_size, x.shape[1]
         same = {(x.dtype, x.device)} == {(of.dtype, of.device) for of in state}
         fits = [of.shape for of in state] == [(batch, size), (batch, size, size)]
         small = (len(x) + 1) * size**2 * x.element_size() <= COURSE_BYTES
-        return same and fits and has_kernels(x) and small and not torch.compiler.is_compiling()
+        return same and fits and has_kernels(x) and small and not autocasts(x.device)
 
 
 class _Sequence(torch.autograd.Function):
