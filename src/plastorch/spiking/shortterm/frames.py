@@ -25,7 +25,8 @@ def run(
     asked = torch.is_grad_enabled() and any(
         part.requires_grad for part in (x, state.F, weight, bias)
     )
-    if constants.site == "synapse" and has_kernels(x) and not asked:
+    half = weight.dtype == x.dtype and not has_kernels(x)
+    if constants.site == "synapse" and x.is_cpu and not half and not asked:
         return _run_compiled(x, state, weight, bias, constants)
     if x.device.type == "cpu":
         check_finite(x=x)
