@@ -50,6 +50,7 @@ def flat(result: Any) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_compiled(settings: dict[str, Any]) -> None:
+    torch.compiler.reset()  # of what other tests compiled, no more than eight versions are kept
     layer, x = STPN(3, 4, **settings), torch.randn(3, 2, 3)
     compiled = torch.compile(layer, backend="eager", fullgraph=True)
     output, state = compiled(x)

@@ -205,7 +205,9 @@ def _resumed(name: str, path: Path) -> Any:
     folder = RunFolder(path)
     experiment = folder.config["experiment"]
     if experiment != name:
-        raise InputError(f"resume is {str(path)!r}, of {experiment}; expected a run of {name}")
+        raise InputError(
+            f"resume is {str(path)!r}, a run of {experiment}; expected a run of {name}"
+        )
     return folder
 
 
