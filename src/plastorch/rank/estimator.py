@@ -1,9 +1,9 @@
 """Scikit-learn estimator for early classification of time series."""
 
-from collections.abc import Callable, Hashable, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Hashable
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, TypeGuard, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import torch
@@ -26,11 +26,12 @@ from plastorch.rank.series import (
     Series,
     checked,
     floats,
+    is_list,
     of_array,
     ragged,
     scaling_of,
 )
-from plastorch.rank.thresholds import costs
+from plastorch.rank.thresholds import check_between, costs
 
 
 class Early(NamedTuple):
@@ -390,7 +391,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _series(self, X: ArrayLike, missing: Missing, reset: bool) -> Series:
         """Returns series as they are, checked for shape and missing values."""
         finite: Any = "allow-nan" if missing == "mask" else True
-        if _is_list(X):
+        if is_list(X):
             return ragged(X, missing)
         if getattr(X, "ndim", 2) == 3:
             return of_array(floats(X, missing, "X"))
@@ -419,25 +420,10 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.n_jobs is not None and not (isinstance(self.n_jobs, Integral) and self.n_jobs):
             raise InputError(f"n_jobs is {self.n_jobs!r}; expected a whole number, not 0, or None")
         check_positive(learning_rate=self.learning_rate)
-        for name in ("alpha", "training_threshold"):
-            value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 < float(value) < 1:
-                raise InputError(f"{name} is {value!r}; expected a number between 0 and 1")
+        check_between(alpha=self.alpha, training_threshold=self.training_threshold)
         check_one_of(get_args(Objective), objective=self.objective)
         check_one_of(("constant", "per-step"), thresholds=self.thresholds)
         check_one_of(get_args(Missing), missing=self.missing)
         if not callable(self.core):
             check_one_of(CORES, core=self.core)
         select_device(self.device)
-
-
-def _is_list(X: Any) -> TypeGuard[Sequence[Any]]:
-    """Returns whether X is a list of series, and no table or array."""
-    if not isinstance(X, list | tuple):
-        return isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
-    if any(isinstance(row, np.ndarray | torch.Tensor) and row.ndim for row in X):
-        return True
-    try:
-        return np.ndim(X) == 3
-    except ValueError:  # of different lengths
-        return True

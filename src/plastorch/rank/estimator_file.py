@@ -21,7 +21,7 @@ from plastorch.rank.cores import CORES, make_coder
 from plastorch.rank.fitting import together
 from plastorch.rank.model import RankCoder
 from plastorch.rank.series import Scaling
-from plastorch.rank.thresholds import check_alpha
+from plastorch.rank.thresholds import check_between
 
 FORMAT = 2
 ENTRY = "plastorch.RankClassifier"
@@ -119,7 +119,7 @@ def _check(settings: Settings) -> None:
     check_types(params, {"core": "", "hidden_size": 1, "alpha": 0.5, "missing": ""})
     check_one_of(CORES, core=params["core"])
     check_one_of(("error", "mask"), missing=params["missing"])
-    check_alpha(params["alpha"])
+    check_between(alpha=params["alpha"])
     for name, most in MOST.items():
         count = params[name] if name in params else settings[name]
         if check_count(count, 1) > most:

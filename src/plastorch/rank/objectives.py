@@ -21,7 +21,7 @@ from plastorch.rank.criterion import (
 )
 from plastorch.rank.decision import Decision
 from plastorch.rank.model import RankCoder
-from plastorch.rank.thresholds import check_alpha
+from plastorch.rank.thresholds import check_between
 
 Objective = Literal["first", "last", "all", "hybrid", "cost"]
 """Objectives by name; see :func:`losses`."""
@@ -156,7 +156,7 @@ class _Stopping:
     """Stopping probabilities of a network, and where the chance of going on is next to nothing."""
 
     def __init__(self, threshold: float, alpha: float) -> None:
-        check_alpha(alpha)
+        check_between(alpha=alpha)
         if threshold == 1:
             raise InputError("threshold is 1; expected less, which can be crossed, for cost")
         self.limit = math.log(threshold / (1 - threshold))

@@ -1,7 +1,7 @@
 """Series of any length in one padded tensor, and their scaling without a look ahead."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 import numpy as np
 import torch
@@ -59,6 +59,18 @@ def scaling_of(series: Series) -> Scaling:
     deviation = (values - mean).square().nanmean(dim=0).sqrt().nan_to_num()
     constant = deviation <= 10 * torch.finfo(series.values.dtype).eps * mean.abs()
     return Scaling(mean, torch.where(constant, 1.0, deviation))
+
+
+def is_list(X: Any) -> TypeGuard[Sequence[Any]]:
+    """Returns whether X is a list of series, and no table or array."""
+    if not isinstance(X, list | tuple):
+        return isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
+    if any(isinstance(row, np.ndarray | Tensor) and row.ndim for row in X):
+        return True
+    try:
+        return np.ndim(X) == 3
+    except ValueError:  # of different lengths
+        return True
 
 
 def of_array(values: NDArray[Any]) -> Series:

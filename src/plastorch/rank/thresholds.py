@@ -19,10 +19,11 @@ ALWAYS, NEVER = 1e-6, 1.0
 Floats = NDArray[np.float64]
 
 
-def check_alpha(alpha: float) -> None:
-    """Raises InputError unless the price α of a wrong answer is between 0 and 1."""
-    if not isinstance(alpha, Real) or not 0 < alpha < 1:
-        raise InputError(f"alpha is {alpha!r}; expected a number between 0 and 1")
+def check_between(**arguments: object) -> None:
+    """Raises InputError naming the first argument that is no number between 0 and 1."""
+    for name, value in arguments.items():
+        if not isinstance(value, Real) or not 0 < float(value) < 1:
+            raise InputError(f"{name} is {value!r}; expected a number between 0 and 1")
 
 
 def costs(
@@ -43,7 +44,7 @@ def costs(
         >>> costs(np.array([True, False]), np.array([5, 10]), np.array([10, 10]), alpha=0.75)
         array([0.125, 1.   ])
     """
-    check_alpha(alpha)
+    check_between(alpha=alpha)
     return np.asarray(alpha * ~right + (1 - alpha) * time / lengths, np.float64)
 
 
@@ -108,7 +109,7 @@ def thresholds_per_step(
         >>> thresholds_per_step(sure, right, np.array([2, 2]), alpha=0.9)
         array([0.7, 1. ])
     """
-    check_alpha(alpha)
+    check_between(alpha=alpha)
     rows, steps = np.arange(len(lengths)), confidence.shape[1]
     later = costs(right[rows, lengths - 1], lengths, lengths, alpha)
     thresholds = np.full(steps, NEVER)

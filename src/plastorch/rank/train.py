@@ -28,7 +28,7 @@ from plastorch.learning.phases import Phase, under
 from plastorch.rank.decision import Decision
 from plastorch.rank.model import RankCoder
 from plastorch.rank.objectives import Batch, Objective, losses
-from plastorch.rank.thresholds import check_alpha
+from plastorch.rank.thresholds import check_between
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class RankSettings:
             raise InputError(f"best_from is {self.best_from}; expected 0 to 1")
         if not 0 <= self.weight_decay < math.inf:
             raise InputError(f"weight_decay is {self.weight_decay}; expected 0 or more")
-        check_alpha(self.alpha)
+        check_between(alpha=self.alpha)
 
     def rate(self, number: int) -> float:
         """Returns the learning rate of a batch, counted from 0.
