@@ -12,14 +12,26 @@ from plastorch.experiments.command import command as repeat
 from plastorch.experiments.registry import find, resolved
 
 RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
-RENAMED = {"centred": "centered", "standardised": "standardized"}
-"""Settings that have another name now than in older results."""
+AMERICAN = {
+    "centred": "centered",
+    "neighbours": "neighbors",
+    "normalisation": "normalization",
+    "normalised": "normalized",
+    "standardised": "standardized",
+}
+"""British spellings in older results, of settings and metrics too."""
 
 
 @cache
 def files() -> dict[Path, dict[str, Any]]:
     """Returns all committed results by their files."""
-    return {path: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*/*.json"))}
+    return {path: json.loads(_american(path.read_text())) for path in sorted(RESULTS.glob("*/*.json"))}
+
+
+def _american(text: str) -> str:
+    for british, american in AMERICAN.items():
+        text = text.replace(british, american)
+    return text
 
 
 @cache
@@ -53,9 +65,8 @@ def _renew(claims: list[dict[str, Any]]) -> None:
 def configuration(result: dict[str, Any]) -> Any:
     """Returns the settings of a run; those that it did not know yet have their defaults."""
     kind = resolved(find(result["experiment"]).config)
-    known = {RENAMED.get(name, name): value for name, value in result["config"].items()}
     names = {field.name for field in dataclasses.fields(kind)}
-    return kind(**kind().plain() | {k: v for k, v in known.items() if k in names})
+    return kind(**kind().plain() | {k: v for k, v in result["config"].items() if k in names})
 
 
 @cache

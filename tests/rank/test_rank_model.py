@@ -29,7 +29,7 @@ CORES = {
     "stpn": lambda: STPN(4, 6),
     "stpn-two-layers": lambda: STPN(4, 6, num_layers=2, batch_first=True),
     "rnn-one-bias": lambda: RNN(4, 6),
-    "rnn-normalised": lambda: RNN(4, 6, norm="neuron"),
+    "rnn-normalized": lambda: RNN(4, 6, norm="neuron"),
     "lstm-one-bias": lambda: LSTM(4, 6),
     "mlp": lambda: MLP(4, 6),
     "fast-weights": lambda: FastWeights(4, 6),

@@ -29,7 +29,7 @@ PARAMETERS = {
     "stpnf-scalar": 1989,
     "hebbff": 1989,
     "rnn": 1937,
-    "rnn-normalised": 1937,
+    "rnn-normalized": 1937,
     "lstm": 2062,
     "fast-weights": 1977,
     "modulated": 1908,

@@ -44,7 +44,7 @@ def test_a_run_has_figures_of_every_model(tmp_path: Path, context: Callable[...,
     assert result["complete"] and result["quick"]
     assert (result["data"]["n_train"], result["data"]["n_test"]) == (40, 8)
     metrics = result["metrics"]
-    models = ["accumulate", "not-normalised", "hard", "nearest", "mlp", "gru", "static-mlp"]
+    models = ["accumulate", "not-normalized", "hard", "nearest", "mlp", "gru", "static-mlp"]
     models += [*GRIDS, "spiking-static", "smoothed-static", "smoothed-mlp"]
     models += [f"tau-{ratio:g}" for ratio in RATIOS]
     for model in models:

@@ -226,6 +226,6 @@ BASELINES: dict[str, Callable[[Fold], TrainedModel | None]] = {
     "rbf-nystroem": nystroem_svm,
     "boosting": boosting,
     "naive-bayes": naive_bayes_of_categories,
-    "neighbours": neighbors,
+    "neighbors": neighbors,
 }
 """Models that learn from labels and records, by name."""

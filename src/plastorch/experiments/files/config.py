@@ -25,7 +25,7 @@ from plastorch.experiments.preset_defaults import (
 ALL_TABLES = (*TABLES, corpus.NAME)
 MODELS = (
     *("snn", "stdp", "majority", "logistic", "linear-svm", "rbf-svm", "rbf-nystroem", "boosting"),
-    *("naive-bayes", "neighbours", "most-alike", "prototypes", "raster"),
+    *("naive-bayes", "neighbors", "most-alike", "prototypes", "raster"),
     *("k-means", "k-modes", "k-medoids"),
 )
 ALL_MODELS = (*MODELS, "estimator")

@@ -24,7 +24,7 @@ MODELS = {
     "rbf-nystroem": "RBF SVM, Nyström",
     "boosting": "boosted trees",
     "naive-bayes": "naive Bayes",
-    "neighbours": "5 most similar",
+    "neighbors": "5 most similar",
     "most-alike": "most alike pattern",
     "prototypes": "mean coincidence",
     "raster": "logistic, raster",

@@ -17,7 +17,7 @@ CLASSICAL = {
 LEARNERS = CLASSICAL | {
     "boosting": "boosted trees",
     "naive-bayes": "naive Bayes",
-    "neighbours": "5 most similar records",
+    "neighbors": "5 most similar records",
 }
 """All models that learn from the records themselves."""
 ARRIVE = "keys arrive one by one, at a network that has also learned from partial records"

@@ -62,7 +62,7 @@ MODELS = {
     "stpnf-scalar": RecurrentModel(26, lambda size, faithful: _stpnf(size, faithful, True)),
     "hebbff": RecurrentModel(26, _hebbff),
     "rnn": RecurrentModel(20, lambda size, faithful: RNN(SYMBOLS, size)),
-    "rnn-normalised": RecurrentModel(20, lambda size, faithful: RNN(SYMBOLS, size, norm="neuron")),
+    "rnn-normalized": RecurrentModel(20, lambda size, faithful: RNN(SYMBOLS, size, norm="neuron")),
     "lstm": RecurrentModel(9, lambda size, faithful: LSTM(SYMBOLS, size)),
     "fast-weights": RecurrentModel(
         20, lambda size, faithful: FastWeights(SYMBOLS, size, faithful=faithful)
@@ -223,7 +223,7 @@ def _accuracy_claims(config: ArtConfig, metrics: Mapping[str, float]) -> Iterato
 def _energy_claims(config: ArtConfig, metrics: Mapping[str, float]) -> Iterator[Claim]:
     stpn = metrics["stpn_energy"]
     rivals, simpler = _others(config)
-    rivals = [name for name in rivals if name != "rnn-normalised"]
+    rivals = [name for name in rivals if name != "rnn-normalized"]
     if rivals:
         least, target = extreme(metrics, rivals, "energy", min)
         statement = f"STPN's synapses need less energy than each other model's; next is {least}"
@@ -232,12 +232,12 @@ def _energy_claims(config: ArtConfig, metrics: Mapping[str, float]) -> Iterator[
         least, target = extreme(metrics, simpler, "energy", min)
         statement = f"STPN's synapses need less energy than those of its ablations; then {least}"
         yield below("energy-ablations", statement, stpn, target)
-    if "rnn-normalised" in config.models:
+    if "rnn-normalized" in config.models:
         statement = (
             "plasticity saves energy beside normalization: more is needed by an RNN with rows of "
             "norm 1"
         )
-        yield below("energy-plasticity", statement, stpn, metrics["rnn_normalised_energy"])
+        yield below("energy-plasticity", statement, stpn, metrics["rnn_normalized_energy"])
 
 
 def _others(config: ArtConfig) -> tuple[list[str], list[str]]:

@@ -19,7 +19,7 @@ NAMES = {
     "stpnf-scalar": "STPNf, one Λ, Γ",
     "hebbff": "HebbFF",
     "rnn": "RNN",
-    "rnn-normalised": "RNN, norm 1",
+    "rnn-normalized": "RNN, norm 1",
     "lstm": "LSTM",
     "mlp": "MLP",
     "mlp-stacked": "MLP, last inputs",

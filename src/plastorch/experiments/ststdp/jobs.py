@@ -73,7 +73,7 @@ def test_jobs(
     ours = {model: chosen(records, name, model) for model in GRIDS if model != "spiking"}
     ours |= {
         "accumulate": ACCUMULATING,
-        "not-normalised": replace(best, score="dot"),
+        "not-normalized": replace(best, score="dot"),
         "hard": replace(best, competition="hard"),
     }
     if ratios:
