@@ -31,7 +31,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "all layers": {"readout_from": "all"},
     "ON and OFF": {"on_off": True},
     "mirror images": {"mirrored": True},
-    "centered features": {"centred": True},
+    "centered features": {"centered": True},
     "two passes": {"unsupervised_epochs": 2},
     "best": {"preset": "best"},
     "best, nothing learned": {"preset": "best", "rule": "random"},
@@ -95,14 +95,20 @@ def draw_speed(group: str, names: dict[str, str]) -> Figure:
     return figure
 
 
-def draw_ablation() -> Figure:
-    """Validation accuracy of SoftHebb networks by settings: mean, deviation, a point per seed."""
+def ablation() -> dict[str, list[float]]:
+    """Validation accuracies, in percent, of the networks of an ablation."""
     found: dict[str, list[float]] = {name: [] for name in ABLATION}
     for run in runs("softhebb-beyond"):
         config = run["config"]
         if config["validation"]:
             names = [name for name, of in ABLATION.items() if of.items() <= config.items()]
             found[names[-1]].append(100 * run["metrics"]["test_accuracy"])
+    return found
+
+
+def draw_ablation() -> Figure:
+    """Validation accuracy of SoftHebb networks by settings: mean, deviation, a point per seed."""
+    found = ablation()
     figure = new_figure(1.1 + 0.42 * len(found), LIGHT)
     (axes,) = new_axes(figure, LIGHT)
     for place, values in enumerate(found.values()):
@@ -119,32 +125,48 @@ def draw_ablation() -> Figure:
 
 
 def _table(experiment: str, results: list[dict[str, Any]]) -> str:
-    """One experiment's claims; of several runs, the mean of what was measured.
-
-    Runs with other settings, by which a claim is not asserted, have rows of their own.
-    """
+    """One experiment's claims by the settings of its runs, each the mean over their seeds."""
     name = f"<code>{escape(experiment)}</code>"
     if not results:
         return f"<p>{name}: no whole run is committed yet.</p>"
-    found = [claim for result in results for claim in result["claims"]]
-    seeds = sorted({str(result["seed"]) for result in results})
-    heading = f"{name}: {verdict(found)} (runs: {len(results)}, seeds: {', '.join(seeds)})"
+    by_command = defaultdict(list)
+    for result in results:
+        by_command[committed.typed(result)].append(result)
+    heading = f"{name}: {verdict([claim for run in results for claim in run['claims']])}"
     heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
+    bodies = "".join(_body(command, same) for command, same in by_command.items())
     return (
-        f"<details><summary>{heading}</summary><div class='claims' tabindex='0' role='region' "
+        f"<details><summary>{heading} (runs: {len(results)})</summary>"
+        f"<div class='claims' tabindex='0' role='region' "
         f"aria-label='claims of {escape(experiment)}'><table><thead><tr>{heads}</tr></thead>"
-        f"<tbody>{''.join(_rows(found))}</tbody></table></div></details>"
+        f"{bodies}</table></div></details>"
     )
+
+
+def _body(command: str, results: list[dict[str, Any]]) -> str:
+    """The rows of runs that differ by their seeds alone, under their command."""
+    seeds = ", ".join(str(seed) for seed in sorted(result["seed"] for result in results))
+    head = f"<code>{escape(command)}</code>, seed{'s' * (len(results) > 1)} {seeds}"
+    rows = "".join(_rows([claim for result in results for claim in result["claims"]]))
+    return f'<tbody><tr><th scope="rowgroup" colspan="{len(HEADS)}">{head}</th></tr>{rows}</tbody>'
 
 
 def _rows(found: list[dict[str, Any]]) -> Iterator[str]:
     same = defaultdict(list)
     for claim in found:
-        same[claim["id"], claim["statement"], claim["holds"] is None].append(claim)
-    for (identity, statement, _), group in same.items():
+        same[claim["id"]].append(claim)
+    for identity, group in same.items():
+        statement = group[0]["statement"]
         target, measured = (fmean(claim[key] for claim in group) for key in ("target", "measured"))
         measured_at = measure(f"{identity} {statement}", measured)
-        outcomes = sorted({OUTCOMES[claim["holds"]] for claim in group})
-        cells = statement, bound(group[0], target), measured_at
-        shown = "".join(f"<td>{escape(str(cell))}</td>" for cell in (*cells, " / ".join(outcomes)))
+        cells = statement, bound(group[0], target), measured_at, _outcome(group)
+        shown = "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
         yield f"<tr>{shown}</tr>"
+
+
+def _outcome(same: list[dict[str, Any]]) -> str:
+    """What came out for one claim on all seeds."""
+    outcomes = [claim["holds"] for claim in same]
+    if len(set(outcomes)) == 1:
+        return OUTCOMES[outcomes[0]]
+    return f"holds on {outcomes.count(True)} of {len(outcomes)} seeds"

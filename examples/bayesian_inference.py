@@ -1,9 +1,9 @@
-"""One layer of SoftHebb finds the hidden causes of its inputs, and infers them as Bayes would.
+"""A SoftHebb layer learns the hidden causes of its inputs and infers them by Bayes' theorem.
 
     python examples/bayesian_inference.py
 
-Inputs come from five causes, each with a direction and a probability of its own. The layer sees the
-inputs alone. Its softmax becomes the posterior probability of the causes, its bias their prior.
+Inputs come from five causes, each with its own direction and probability. The layer sees only the
+inputs. Its softmax becomes the posterior probability of the causes, its bias encodes their prior.
 """
 
 import torch
@@ -26,7 +26,7 @@ def main(samples: int = 200_000) -> float:
     )
     rates = [{"params": layer.weight, "lr": 0.05}, {"params": layer.bias, "lr": 0.005}]
     optimizer = torch.optim.SGD(rates)
-    batches = causes.sample(samples, seed=0)[0].split(100)  # each input is seen once, without label
+    batches = causes.sample(samples, seed=0)[0].split(100)  # each input is seen once, unlabeled
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, total_iters=len(batches))
     for batch in batches:
         plastorch.learn(layer, batch)

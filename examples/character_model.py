@@ -1,8 +1,8 @@
-"""A character model in which ``nn.LSTM`` is swapped for ``plastorch.STPN``: one line differs.
+"""A character-level language model with ``nn.LSTM`` or ``plastorch.STPN``: one line differs.
 
     python examples/character_model.py stpn
 
-It reads Python's language reference, which every Python has at hand (``help()`` shows it).
+It learns from Python's language reference, which comes with every Python (``help()`` shows it).
 """
 
 import sys
@@ -26,7 +26,7 @@ class CharacterModel(nn.Module):
         self.readout = nn.Linear(100, 128)
 
     def bits(self, text: Tensor, optimizer: torch.optim.Optimizer | None = None) -> float:
-        """Per character of texts [T, B]; learns by truncated backpropagation: the state goes on."""
+        """Per character of texts [T, B]; learns by truncated backpropagation, keeping the state."""
         state, total, pieces = None, 0.0, text[:-1].split(50)
         for piece, following in zip(pieces, text[1:].split(50), strict=True):
             output, state = self.core(self.embedding(piece), state)
@@ -41,7 +41,7 @@ class CharacterModel(nn.Module):
 
 
 def main(core: str, text: str = TEXT, epochs: int = 2) -> float:
-    """Trains on nine tenths of a text; returns the bits per character of the rest."""
+    """Trains on nine tenths of a text; returns bits per character on the rest."""
     torch.manual_seed(0)
     codes, share = torch.tensor(list(text.encode("ascii", "replace"))), len(text) * 9 // 10
     model = CharacterModel(core)

@@ -1,10 +1,10 @@
-"""An encoder learns from digits without labels, and from what was done to its views of them.
+"""An encoder learns from digits without labels, and from the actions that made its two views.
 
     python examples/efference_copies.py
 
-SimCLR throws away how a view was made. Here a model also has to tell what leads from one view to
-the other (the efference copy), so that features keep where things are. This is a short run on 2,000
-digits: the experiments of ``plastorch list`` say what the method is worth.
+SimCLR throws away how a view was made. Here an inverse model also predicts the action that leads
+from one view to the other (the efference copy), so that features keep the positions of things. This
+is a short run on 2,000 digits; the experiments of ``plastorch list`` measure the method's benefit.
 """
 
 import torch
@@ -18,7 +18,7 @@ BINS = estimate_bins(VIEWS, "egocentric", torch.Generator().manual_seed(0))
 
 
 def learn(images: torch.Tensor, weights: Weights, batches: int) -> tuple[torch.nn.Module, Losses]:
-    """An encoder that was trained on images uint8 [N, 3, H, W], and the last batch's losses."""
+    """An encoder trained on images uint8 [N, 3, H, W], and the losses of the last batch."""
     torch.manual_seed(0)
     encoder = small_resnet(width=16)
     method = SimCLR(encoder, encoder.features, BINS.sizes, weights, out=32, temperature=0.2)
@@ -34,7 +34,7 @@ def learn(images: torch.Tensor, weights: Weights, batches: int) -> tuple[torch.n
 
 
 def main(batches: int = 120, train: int = 2000, test: int = 500) -> dict[str, float]:
-    """Returns the share of digits whose nearest neighbors are of their class, for both methods."""
+    """Returns the nearest-neighbor accuracy of both methods on test digits."""
     digits = load_images("mnist")
     images, labels = digits.train_images[:train].expand(-1, 3, -1, -1), digits.train_labels[:train]
     others = digits.test_images[:test].expand(-1, 3, -1, -1), digits.test_labels[:test]

@@ -1,9 +1,10 @@
-"""A spiking neuron finds which of its inputs belong together, though others are much louder.
+"""A spiking neuron finds which inputs belong together, though others spike far more often.
 
     python examples/fatiguing_stdp.py
 
-Of 200 inputs, 40 share some of their spikes, and 100 others spike four times as often, on their
-own. Plain STDP follows who is loud; with synapses that tire, it follows who spikes together.
+Of 200 inputs, 40 share some of their spikes, and 100 others spike four times as often,
+independently ("loud" below). Plain STDP follows the loud inputs; with fatiguing synapses, it
+follows those that spike together.
 """
 
 import torch
@@ -20,7 +21,7 @@ RULES = {"STDP": FatiguingSTDP(fatigue=0.0), "fatiguing STDP": FatiguingSTDP()}
 
 
 def learn(rule: FatiguingSTDP, seconds: int, correlation: float) -> torch.Tensor:
-    """Weights of a neuron that has listened for so long [inputs]."""
+    """Weights [inputs] of a neuron after so many seconds of input."""
     random = torch.Generator().manual_seed(0)
     neuron, state = FatiguingNeuron(INPUTS, rule=rule), None
     optimizer = torch.optim.SGD(neuron.parameters(), lr=1.0)
@@ -34,7 +35,7 @@ def learn(rule: FatiguingSTDP, seconds: int, correlation: float) -> torch.Tensor
 
 
 def main(seconds: int = 60, correlation: float = 0.3) -> dict[str, float]:
-    """Returns the chance that one of the group has a larger weight than a loud one, per rule."""
+    """Returns, per rule, how often a correlated input has a larger weight than a loud one."""
     found = {}
     print("rule            mean weight: together  slow  loud   AUC")
     for name, rule in RULES.items():

@@ -1,9 +1,9 @@
-"""Files are put into classes by their metadata alone: the files of this Python, by their kind.
+"""Files are classified by their metadata alone: the files of this Python, by their kind.
 
     pip install 'plastorch[files]'
     python examples/files_by_metadata.py [FOLDER]
 
-Names and contents are not looked at: owner, folders, size, times and the like must do.
+Names and contents are not used, only owner, folders, size, times and the like.
 """
 
 import sys
@@ -20,7 +20,7 @@ KINDS = 5
 
 
 def catalog(folder: Path, most: int) -> pl.DataFrame:
-    """Files of the most frequent kinds, a row each, in random order."""
+    """Files of the most frequent kinds, one row each, in random order."""
     frame = pl.concat(scan(folder)).filter(pl.col("extension").is_not_null())
     frequent = frame["extension"].value_counts(sort=True)["extension"][:KINDS]
     frame = frame.filter(pl.col("extension").is_in(frequent.to_list()))
@@ -28,7 +28,7 @@ def catalog(folder: Path, most: int) -> pl.DataFrame:
 
 
 def main(folder: Path, most: int = 5000, epochs: int = 5) -> tuple[float, float]:
-    """Returns the share of right answers, and that of always giving the most frequent kind."""
+    """Returns the accuracy, and that of always answering with the most frequent kind."""
     frame = catalog(folder, most)
     kinds, known = frame["extension"].to_numpy(), frame.height * 4 // 5
     keys = frame.select(key for key in KEYS if key in frame.columns and key != "extension")

@@ -1,6 +1,6 @@
-"""A plastic layer in a LightningModule learns digits without labels, then a readout with them.
+"""In a LightningModule, a plastic layer learns from digits without labels; a readout uses labels.
 
-It shows the loop; on digits, random weights do as well. Needs pytorch-lightning, and half a minute:
+This shows the loop; on digits, random weights do as well. Needs pytorch-lightning, half a minute:
     python examples/lightning_loop.py
 """
 
@@ -14,7 +14,7 @@ import plastorch
 
 
 class PlasticNet(lightning.LightningModule):
-    """Optimization is manual: what the plastic layer learns is no gradient of a loss."""
+    """Optimization is manual: the plastic layer's update is not the gradient of a loss."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class PlasticNet(lightning.LightningModule):
         images, labels = batch
         local, adam = self.optimizers()
         if self.current_epoch == 0:
-            plastorch.learn(self.plastic, images)  # writes changes where gradients are
+            plastorch.learn(self.plastic, images)  # writes the update into .grad
             local.step()
         with torch.no_grad():
             features = self.plastic(images)
@@ -47,7 +47,7 @@ class PlasticNet(lightning.LightningModule):
 
 
 def main(images: plastorch.data.ImageSet, epochs: int = 4, seed: int = 0) -> float:
-    """Trains on the training images; returns the share of right answers on test images."""
+    """Trains on the training images; returns the accuracy on test images."""
     lightning.seed_everything(seed)
     trainer = lightning.Trainer(max_epochs=epochs, logger=False, enable_checkpointing=False)
     known = TensorDataset(images.train_images / 255, images.train_labels)

@@ -1,8 +1,8 @@
-"""A sensor is listened to as its samples come, and the answer is given as soon as it is sure.
+"""A live stream of sensor samples is classified as soon as the answer is certain enough.
 
     python examples/live_stream.py
 
-Two axes of a machine vibrate. A worn bearing adds a second tone, louder in some than in others.
+Two axes of a machine vibrate. A worn bearing adds a second tone, of varying loudness.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ LENGTH, PACKET = 80, 4
 
 
 def vibrations(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns series [count, 2, 80], of machines that are good or worn, and their classes."""
+    """Returns series [count, 2, 80] from good and worn machines, and their classes."""
     random = np.random.default_rng(seed)
     worn, time = random.random(count) < 0.5, np.arange(LENGTH)
     loud = (worn * random.uniform(0.3, 1.5, count))[:, None, None]
@@ -23,7 +23,7 @@ def vibrations(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main(epochs: int = 60) -> float:
-    """Returns the share of right answers to live streams."""
+    """Returns the accuracy on live streams."""
     model = RankClassifier(alpha=0.9, folds=1, epochs=epochs).fit(*vibrations(200, seed=0))
     right = []
     for number, (series, label) in enumerate(zip(*vibrations(20, seed=1), strict=True)):

@@ -1,6 +1,6 @@
-"""A plastic layer among torch's learns CIFAR-10 without labels in your own loop; a ridge reads it.
+"""A plastic layer among torch layers learns CIFAR-10 without labels; a ridge classifier reads it.
 
-Two cores take at most three minutes to get 65 % or more right. DIR holds cifar-10-batches-py:
+On two cores, it reaches 65 % or more in at most three minutes. DIR holds cifar-10-batches-py:
     PLASTORCH_DATA=DIR python examples/mixed_network.py
 """
 
@@ -14,7 +14,7 @@ import plastorch
 
 
 def main(images: plastorch.data.ImageSet, seed: int = 0) -> float:
-    """Learns from the training images; returns the share of right answers on test images."""
+    """Learns from the training images; returns the accuracy on test images."""
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     plastic = [nn.BatchNorm2d(3, affine=False), plastorch.SoftHebbConv2d(3, 128, 5, padding=2)]

@@ -1,9 +1,9 @@
-"""A deep SoftHebb network learns from a folder of your own images, and is kept in one file.
+"""A deep SoftHebb network learns from a folder of your own images, and is saved in one file.
 
-    python examples/own_images.py FOLDER    # of FOLDER/CLASS/*.png or *.jpg; some can be in none
-    python examples/own_images.py           # digits from inside the package, written as PNG files
+    python examples/own_images.py FOLDER    # with CLASS/*.png or *.jpg, and unlabeled images
+    python examples/own_images.py           # digits from the package, written as PNG files
 
-The blocks learn without labels, so from all images; the readout, from those that have a class.
+The blocks learn without labels, from all images; the readout, from those in a class folder.
 """
 
 import sys
@@ -18,12 +18,12 @@ from plastorch.data import load_images
 
 
 def read(files: list[Path], side: int = 28) -> np.ndarray:
-    """Images as colors, bytes [N, side, side, 3]."""
+    """Color images, uint8 [N, side, side, 3]."""
     return np.stack([Image.open(file).convert("RGB").resize((side, side)) for file in files])
 
 
 def write_digits(folder: Path, count: int) -> None:
-    """A class folder for each of 0, 1 and 2, and as many digits beside them, without a class."""
+    """A class folder for each of 0, 1 and 2, and as many unlabeled digits beside the folders."""
     digits = load_images("mnist")
     for digit in range(3):
         (folder / str(digit)).mkdir()
@@ -33,7 +33,7 @@ def write_digits(folder: Path, count: int) -> None:
 
 
 def main(folder: Path) -> float:
-    """Learns from two thirds of the images, and returns the share of right answers on the rest."""
+    """Learns from two thirds of the labeled images; returns the accuracy on the rest."""
     named = sorted([*folder.glob("*/*.png"), *folder.glob("*/*.jpg")])
     nameless = sorted([*folder.glob("*.png"), *folder.glob("*.jpg")])
     held_out, known = named[::3], sorted({*named} - {*named[::3]})

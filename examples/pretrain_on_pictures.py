@@ -1,14 +1,14 @@
 """An encoder learns from a folder of pictures, without labels, in a loop of your own.
 
-python examples/pretrain_on_pictures.py FOLDER    # pictures in any folders below it
-python examples/pretrain_on_pictures.py           # digits from inside the package, as PNG files
+python examples/pretrain_on_pictures.py FOLDER    # pictures anywhere below it
+python examples/pretrain_on_pictures.py           # digits from the package, as PNG files
 """
 
 import sys
 import tempfile
 from pathlib import Path
 
-# A whole training, in 25 lines:
+# The complete training, in 25 lines:
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -18,17 +18,17 @@ from plastorch.efference import ImageViews, SimCLR, Weights, estimate_bins, smal
 
 
 def main(folder: Path, epochs: int = 10, side: int = 64, batch: int = 64) -> torch.nn.Module:
-    """Returns the encoder, which is also kept in FOLDER/encoder.pt."""
+    """Returns the encoder, which is also saved as FOLDER/encoder.pt."""
     files = [f for f in folder.rglob("*") if f.suffix.lower() in (".png", ".jpg", ".jpeg")]
     pictures = [pil_to_tensor(Image.open(f).convert("RGB").resize((side, side))) for f in files]
     views = ImageViews(side, jitter=0.5)
-    bins = estimate_bins(views, "egocentric")  # what the inverse model tells: the crop, the flip
+    bins = estimate_bins(views, "egocentric")  # what the inverse model predicts: crop and flip
     encoder = small_resnet(stride=4)
     method = SimCLR(encoder, encoder.features, bins.sizes, Weights(manipulation=0.3))
     optimizer = torch.optim.AdamW(method.parameters(), 1e-3)
     for epoch in range(epochs):
         for images in DataLoader(pictures, batch, shuffle=True, drop_last=True):
-            (view_a, a), (view_b, b) = views(images), views(images)  # views, and what was done
+            (view_a, a), (view_b, b) = views(images), views(images)  # views and their actions
             losses = method(view_a, view_b, bins.targets(a, b), bins.targets(b, a))
             optimizer.zero_grad()
             losses.total.backward()

@@ -1,9 +1,9 @@
-"""Your own images are classified from the features of a pretrained network, with scikit-learn.
+"""Classify your own images from the features of a pretrained network, with scikit-learn.
 
-    python examples/pretrained_features.py FOLDER    # of FOLDER/CLASS/*.png or *.jpg, of any size
-    python examples/pretrained_features.py           # digits from inside the package
+    python examples/pretrained_features.py FOLDER    # with CLASS/*.png or *.jpg, of any size
+    python examples/pretrained_features.py           # digits from the package
 
-The network learned without labels from CIFAR-10, and stays as it is.
+The network learned without labels from CIFAR-10, and is not trained further.
 """
 
 import sys
@@ -20,7 +20,7 @@ from plastorch.data import load_images
 
 
 def main(images: list[torch.Tensor], classes: list[str], name: str = "cifar10") -> float:
-    """Returns the share of right answers about images that the classifier has not seen."""
+    """Returns the cross-validated accuracy."""
     net = SoftHebbNet.from_pretrained(name)
     with torch.no_grad():
         features = torch.cat([net.features(net.prepare([image])) for image in images])

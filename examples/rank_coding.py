@@ -1,9 +1,9 @@
-"""A recurrent network learns when to answer: at its first step that is sure enough.
+"""A recurrent network learns when to answer: at the first step at which it is sure enough.
 
     python examples/rank_coding.py
 
-A signal is positive or negative, and drowned in noise. The longer a network listens, the surer it
-can be; how long that takes differs from one signal to the next.
+A signal is positive or negative, and hidden in noise. The longer a network listens, the surer it
+can be; how long that takes differs between signals.
 """
 
 import torch
@@ -15,7 +15,7 @@ from plastorch.rank.evaluate import read
 
 
 def learn(threshold: float, updates: int) -> RankCoder:
-    """The loss is that of the first crossing of the threshold; 1 is crossed at the last step."""
+    """The loss is taken at the first crossing of the threshold; with 1, at the last step."""
     torch.manual_seed(0)
     coder = RankCoder(nn.GRU(1, 16), nn.Linear(16, 1), threshold=threshold)
     optimizer = torch.optim.Adam(coder.parameters(), lr=5e-3)
@@ -30,7 +30,7 @@ def learn(threshold: float, updates: int) -> RankCoder:
 
 
 def main(updates: int = 500) -> dict[str, float]:
-    """Returns the share of right answers of each network that answers when it is 90 % sure."""
+    """Returns the accuracy of each network when it answers as soon as it is 90 % sure."""
     batch = Batch(*noisy_signals(4000, torch.Generator().manual_seed(1))[:2])
     readings = {
         "rank coding": evaluate(learn(0.9, updates), [batch], (0.9,)),

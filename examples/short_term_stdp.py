@@ -1,9 +1,9 @@
-"""A spiking circuit that saw still digits recognizes them while something moves across.
+"""A spiking circuit that learned still digits recognizes them while a bar moves across.
 
     python examples/short_term_stdp.py
 
-Its synapses have a part that is learned for good, without labels, and one that follows what was
-just seen and fades within frames. Labels only name its neurons afterwards.
+Its synapses have a part that is learned permanently, without labels, and one that follows recent
+input and fades within frames. Labels only name its neurons afterwards.
 """
 
 import torch
@@ -18,7 +18,7 @@ MEMORY, STATIC = ShortTerm(kappa=40.0, gamma=0.6, tau=8.0), ShortTerm(kappa=40.0
 
 
 def classifier(net: ShortTermWTA, names: torch.Tensor) -> Classify:
-    """Classes of frames: names of the neurons that win."""
+    """Classes of frames, by the names of the winning neurons."""
 
     def classify(frames: torch.Tensor, state: object) -> tuple[torch.Tensor, object]:
         shares, state = net(frames, state)
@@ -28,7 +28,7 @@ def classifier(net: ShortTermWTA, names: torch.Tensor) -> Classify:
 
 
 def main(neurons: int = 100, train: int = 2000, test: int = 400) -> dict[str, float]:
-    """Returns the share of frames that are right, with short-term plasticity and without."""
+    """Returns the accuracy over frames, with short-term plasticity and without."""
     digits = load_images("mnist")
     images, labels = digits.train_images[:train, 0] / 255, digits.train_labels[:train]
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Spiking neurons learn digits without labels, from spike to spike; labels only name them.
+"""Spiking neurons learn digits without labels, event by event; labels only name the neurons.
 
 python examples/stdp_digits.py
 """
@@ -13,7 +13,7 @@ from plastorch.spiking.encode import bernoulli
 
 
 def main(neurons: int = 400, train: int = 30_000, named: int = 5000, test: int = 5000) -> float:
-    """Returns the share of test digits that are right; ``named`` is the number of labels."""
+    """Returns the accuracy on test digits; ``named`` is the number of labels used."""
     digits = load_images("mnist")
     parts = digits.train_images[:train], digits.test_images[:test]
     rates, test_rates = (999 * F.normalize(part.flatten(1).float()) for part in parts)
@@ -23,7 +23,7 @@ def main(neurons: int = 400, train: int = 30_000, named: int = 5000, test: int =
     optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
     batches = torch.randperm(len(rates)).split(32)
     for step, rows in enumerate(batches):
-        left = 1 - step / len(batches)  # changes of 32 digits add up; the rate rises, then falls
+        left = 1 - step / len(batches)  # sums changes of 32 digits; the rate rises, then falls
         optimizer.param_groups[0]["lr"] = 32 * min(5.05 - 5 * left, 1.25 * left)
         set_gradients(layer, layer.learn_events(bernoulli(rates[rows], 0.1), duration=0.1))
         optimizer.step()

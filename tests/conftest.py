@@ -29,6 +29,8 @@ from plastorch.hebbian.prepared import handling
 settings.register_profile("plastorch", deadline=None)
 settings.load_profile("plastorch")
 
+GOLDEN = Path(__file__).parent / "golden"
+"""Folder of golden vectors that lacks none."""
 MOST_BYTES = 8 << 30
 """Of memory that a process of tests may take, before it takes the machine's."""
 
@@ -36,7 +38,7 @@ MOST_BYTES = 8 << 30
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--golden",
-        default=Path(__file__).parent / "golden",
+        default=GOLDEN,
         type=Path,
         help="folder of golden vectors",
     )
@@ -50,6 +52,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, most))
+
+
+def golden_cases(config: pytest.Config, file: str) -> list[dict[str, Any]]:
+    """Golden cases of a file, which another folder than the tests' may lack."""
+    path = config.getoption("--golden") / f"{file}.json"
+    return json.loads(path.read_text())["cases"] if path.exists() else []
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs a test with each case that its attribute `golden`, a file and a choice, names."""
+    if not hasattr(metafunc.function, "golden"):
+        return
+    file, wanted = metafunc.function.golden
+    found = [case for case in golden_cases(metafunc.config, file) if wanted(case)]
+    assert found or metafunc.config.getoption("--golden") != GOLDEN, "no golden case of this kind"
+    cases = [pytest.param(case, id=case["name"]) for case in found]
+    skip = pytest.mark.skip(reason=f"the folder of golden vectors has no such case in {file}.json")
+    metafunc.parametrize("case", cases or [pytest.param(None, marks=skip, id="none")])
+
+
+@pytest.fixture
+def golden_case(pytestconfig: pytest.Config) -> Callable[[str, str], dict[str, Any]]:
+    """Finds a golden case by its file and name; the test is skipped if the folder lacks it."""
+
+    def find(file: str, name: str) -> dict[str, Any]:
+        for case in golden_cases(pytestconfig, file):
+            if case["name"] == name:
+                return case
+        pytest.skip(f"the folder of golden vectors has no case {name} in {file}.json")
+
+    return find
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -211,7 +244,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     folder = tmp_path_factory.mktemp("pretrained")
     monkeypatch.setattr(pretrained, "FOLDER", folder)
     block = BlockSpec(8, 3, padding=1, learning_rate=0.1, pool=Pool("avg", 2, 2))
-    net = SoftHebbNet(NetworkSpec("tiny", (block,)), 3, 8, 2, torch.Generator().manual_seed(0))
+    net = SoftHebbNet(
+        NetworkSpec("tiny", (block,)), 3, 8, 2, generator=torch.Generator().manual_seed(0)
+    )
     net.save(folder / "tiny.safetensors", torch.float16)
     card = pretrained.Card(
         name="tiny",

@@ -58,7 +58,7 @@ MISTAKES = [
     (["run", "softhebb-mnist", "--seed", "-1"], "seed is -1"),
     (["run", "softhebb-mnist", "--device", "tpu9"], "device is 'tpu9'"),
     (["run", "softhebb-mnist", "--data", "no/such/folder"], "no/such/folder"),
-    (["run", "softhebb-mnist", "--resume", "no/such/run"], "no/such/run is no run folder"),
+    (["run", "softhebb-mnist", "--resume", "no/such/run"], "no/such/run is not a run folder"),
     (["report", "no/such/folder"], "no/such/folder"),
     (["data", "stat"], "did you mean status?"),
     (["data", "get", "cifar11"], "did you mean cifar10?"),
@@ -214,7 +214,7 @@ def test_models_are_listed_and_their_cards_printed(
     for file in tiny_model.iterdir():
         file.unlink()
     assert main(["models"]) == 0
-    assert "no network is inside" in capsys.readouterr().out
+    assert "has no trained network" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_strict_fails_when_an_asserted_claim_does(
     printed = capsys.readouterr().out
     assert "✗" in printed and "≥ 0.95 " in printed
     assert max(map(len, printed.splitlines()[1:-1])) <= 80
-    assert "0 of 1 asserted claims hold; the report says more" in printed
+    assert "0 of 1 asserted claims hold; see the report" in printed
 
 
 def test_json_is_the_result_and_nothing_else(

@@ -369,6 +369,29 @@ def test_tables_of_claims_say_what_the_results_say(monkeypatch: pytest.MonkeyPat
     assert ends == pytest.approx([row["ratio"] for row in rows])
 
 
+def test_claims_of_runs_with_other_settings_are_rows_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(DOCS)
+    from results import claims
+
+    files = (RESULTS / "softhebb-bayes").glob("*")
+    found = [json.loads(path.read_text()) for path in files]
+    settings = [{k: v for k, v in run["config"].items() if k != "seed"} for run in found]
+    kinds = {json.dumps(each, sort_keys=True) for each in settings}
+    html = claims("softhebb-bayes")._repr_html_()
+    assert 1 < len(kinds) == html.count("<tbody>") == len(set(re.findall("rowgroup.*?</th>", html)))
+
+
+def test_the_figure_of_an_ablation_shows_three_runs_of_each_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(DOCS)
+    from results import ABLATION, ablation
+
+    assert {name: len(found) for name, found in ablation().items()} == dict.fromkeys(ABLATION, 3)
+
+
 def test_data_flow_is_a_picture_for_a_phone_and_says_it_all() -> None:
     svg = ElementTree.parse(DOCS / "_static" / "data-flow.svg").getroot()
     words = [text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")]

@@ -1,8 +1,10 @@
 """Figures of README and pages: each is written from a result, none is typed."""
 
 import importlib.util
+import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -155,6 +157,20 @@ def test_every_claim_of_a_paper_is_in_a_statement(evidence: ModuleType) -> None:
         if claim["origin"] == "paper" and claim["holds"] is not None
     }
     assert {f"{experiment}: {name}" for experiment, name in theirs - listed} == BEYOND
+
+
+def test_what_makes_a_claim_of_older_results_current_is_about_claims_that_are_there(
+    evidence: ModuleType,
+) -> None:
+    renewed = tomllib.loads((FOLDER / "renewed.toml").read_text())
+    found = evidence.committed.results()
+    for experiment, names in renewed["ours"].items():
+        claims = [claim for run in found[experiment] for claim in run["claims"]]
+        assert set(names) <= {claim["id"] for claim in claims}
+        assert {claim["origin"] for claim in claims if claim["id"] in names} == {"ours"}
+    words = [json.loads(path.read_text())["claims"] for path in evidence.committed.files()]
+    told = "\n".join(claim["statement"] for claims in words for claim in claims)
+    assert [old for old in renewed["words"] if old not in told] == []
 
 
 BEYOND = {

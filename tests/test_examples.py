@@ -115,6 +115,16 @@ def test_fatiguing_stdp() -> None:
     assert found["STDP"] < 0.3 and found["fatiguing STDP"] > 0.8
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_dimensional_code(seed: int) -> None:
+    """The neuron without fatigue learns which pixels are bright, the other which are red."""
+    found = example("two_dimensional_code").main(seed=seed)
+    brightness, color = found["without"]
+    assert brightness > 0.9 and brightness > color + 0.1
+    brightness, color = found["strong"]
+    assert color > 0.95 and abs(brightness - 0.5) < 0.1
+
+
 def test_efference_copies(capsys: pytest.CaptureFixture[str]) -> None:
     """After four batches it has learned nothing to speak of; that takes 120."""
     found: dict[str, Any] = example("efference_copies").main(batches=4, train=256, test=100)

@@ -162,7 +162,7 @@ def test_ctrl_c_ends_the_processes_at_a_checkpoint(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=300)
     assert process.returncode == 130 and "Traceback" not in err
     path = sweep_of(tmp_path)
-    assert f"go on with: plastorch sweep stpn-maze --resume {path}\n" in err
+    assert f"resume with: plastorch sweep stpn-maze --resume {path}\n" in err
     assert list(tmp_path.glob("stpn-maze/*/checkpoint/latest.json"))
     assert Sweep.load(path).waiting() == [0, 1, 2] and not Sweep.load(path).failed
 
@@ -289,7 +289,7 @@ MISTAKES = [
     (["softhebb-mnist", "--depth", "1,two"], "--depth"),
     (["softhebb-mnist", "--depth", "1,9"], "depth is 9"),
     (["softhebb-mnist", "--rule", "hard,sotf"], "did you mean soft?"),
-    (["softhebb-mnist", "--depth", "1,,2"], "depth is '1,,2'; expected values with commas"),
+    (["softhebb-mnist", "--depth", "1,,2"], "depth is '1,,2'; expected values separated by commas"),
     (["softhebb-mnist", "--depth", "1,1"], "depth is '1,1'; expected each value once"),
     (["stpn-art", "--models", "stpn 'lstm"], "models is"),
     (["stpn-art", "--models", "stpn lstmm,rnn"], "did you mean lstm?"),
@@ -301,7 +301,7 @@ MISTAKES = [
     (["softhebb-mnist", "--cpus-per-run", "9999"], "cpus_per_run is 9999; expected at most"),
     (["softhebb-mnist", "--device", "cuda:1"], "device is 'cuda:1'"),
     (["softhebb-mnist", "--data", "no/such"], "no/such"),
-    (["softhebb-mnist", "--resume", "no/such"], "no/such is no sweep's folder"),
+    (["softhebb-mnist", "--resume", "no/such"], "no/such is not a sweep's folder"),
     (["softhebb-mnist", "--resume", "no/such", "--depth", "1"], "expected no fields, and no"),
     (["softhebb-mnist", "--resume", "no/such", "--seeds=5"], "expected no fields, and no"),
     (["softhebb-mnist", "--resume", "no/such", "--quick"], "expected no fields, and no"),
@@ -451,7 +451,7 @@ def test_what_a_sweep_is_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder that a machine does not see, and a sweep of another experiment."""
-    with pytest.raises(InputError, match="is no sweep's folder"):
+    with pytest.raises(InputError, match="is not a sweep's folder"):
         trials.run_trial(tmp_path / "elsewhere", 0)
     sweep = Sweep.create(tmp_path, "stpn-maze", fields={}, settings=[{}], seeds=[0], cpus=1)
     assert main(["sweep", "stpn-art", "--resume", str(sweep.path)]) == 2

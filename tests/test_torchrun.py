@@ -89,7 +89,7 @@ def test_a_killed_worker_is_one_line_and_one_process_goes_on(
     (line,) = said(process)
     assert process.returncode and "lost another worker" in line
     folder = run_of(tmp_path)
-    assert line.endswith(f"; go on with: plastorch run stpn-maze --resume {folder}")
+    assert line.endswith(f"; resume with: plastorch run stpn-maze --resume {folder}")
     assert main(["run", "stpn-maze", "--resume", str(folder)]) == 0
     assert measured(tmp_path) == pytest.approx(undisturbed, rel=1e-4)
     steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -112,6 +112,6 @@ def test_all_stop_after_the_same_step(tmp_path: Path, number: signal.Signals) ->
     process.send_signal(number)
     lines = said(process)
     folder = run_of(tmp_path)
-    assert lines == [f"plastorch: stopped; go on with: plastorch run stpn-maze --resume {folder}"]
+    assert lines == [f"plastorch: stopped; resume with: plastorch run stpn-maze --resume {folder}"]
     latest = json.loads((folder / "checkpoint" / "latest.json").read_text())
     assert 0 < latest["progress"]["position"] < 20

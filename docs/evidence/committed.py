@@ -15,8 +15,8 @@ RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
 AMERICAN = {
     "centred": "centered",
     "neighbours": "neighbors",
-    "normalisation": "normalization",
-    "normalised": "normalized",
+    "normalisation": "normalization",  # codespell:ignore normalisation
+    "normalised": "normalized",  # codespell:ignore normalised
     "standardised": "standardized",
 }
 """British spellings in older results, of settings and metrics too."""
@@ -25,7 +25,8 @@ AMERICAN = {
 @cache
 def files() -> dict[Path, dict[str, Any]]:
     """Returns all committed results by their files."""
-    return {path: json.loads(_american(path.read_text())) for path in sorted(RESULTS.glob("*/*.json"))}
+    paths = sorted(RESULTS.glob("*/*.json"))
+    return {path: json.loads(_american(path.read_text())) for path in paths}
 
 
 def _american(text: str) -> str:
@@ -40,8 +41,8 @@ def results() -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for result in files().values():
         found.setdefault(result["experiment"], []).append(result)
-    for of_experiment in found.values():
-        _renew([claim for result in of_experiment for claim in result["claims"]])
+    for experiment, of_experiment in found.items():
+        _renew(experiment, [claim for result in of_experiment for claim in result["claims"]])
     return found
 
 
@@ -51,14 +52,18 @@ def in_folder(name: str) -> list[dict[str, Any]]:
     return [result for path, result in files().items() if path.parent.name == name]
 
 
-def _renew(claims: list[dict[str, Any]]) -> None:
-    """Gives claims of older results today's words, and the relation that a newer result tells."""
-    words = tomllib.loads(Path(__file__).with_name("wording.toml").read_text())
+def _renew(experiment: str, claims: list[dict[str, Any]]) -> None:
+    """Gives claims of older results today's words and origin, and the relation of newer ones."""
+    renewed = tomllib.loads(Path(__file__).with_name("renewed.toml").read_text())
     known = {claim["id"]: claim for claim in claims if claim.get("relation")}
+    ours = {claim["id"] for claim in claims if claim["origin"] == "ours"}
+    ours |= set(renewed["ours"].get(experiment, []))
     for claim in claims:
         if not claim.get("relation") and (same := known.get(claim["id"])):
             claim |= {name: same[name] for name in ("relation", "tolerance") if name in same}
-        for old, new in words.items():
+        if claim["id"] in ours:
+            claim["origin"] = "ours"
+        for old, new in renewed["words"].items():
             claim["statement"] = claim["statement"].replace(old, new)
 
 

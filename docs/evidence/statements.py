@@ -168,13 +168,11 @@ def _group(typed_command: str, members: list[Judged]) -> Group:
         targets[each["target"]] = max(targets.get(each["target"], ""), bound(each), key=len)
     target = _listed([targets[each["target"]] for each in claims])
     sizes = {"n_train": "trained on", "n_test": "tested on"}
-    size = ", ".join(
-        f"{word} {run['data'][key]:,}" for key, word in sizes.items() if run["data"][key]
-    )
-    count = sum(each.get("runs", run["config"].get("seeds", 1)) for each, run in members)
+    numbers = {key: claim.get(key) or run["data"][key] for key in sizes}
+    size = ", ".join(f"{word} {numbers[key]:,}" for key, word in sizes.items() if numbers[key])
+    count = sum(each.get("runs") or run["config"].get("seeds", 1) for each, run in members)
     seeds = f"{count} seed{'s' * (count > 1)}"
-    # Older runs called some thresholds of ours the paper's.
-    origin = "ours" if "ours" in {each["origin"] for each in claims} else "the paper's"
+    origin = "ours" if claim["origin"] == "ours" else "the paper's"
     size = f"{seeds}; {size}"
     return Group(claim["statement"], words, measured, target, origin, size, typed_command)
 

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-TYPE_CHECKING = False  # as in typing, whose import is slow for one in which a stop can't be handled
+TYPE_CHECKING = False  # not from typing: its import is slow, and Ctrl-C can't be handled yet
 if TYPE_CHECKING:
     from plastorch import data as data
     from plastorch import efference as efference
@@ -64,7 +64,7 @@ _LAZY = {
     "set_gradients": "learning",
 }
 
-if not TYPE_CHECKING:  # type checkers would take any name for one that is here
+if not TYPE_CHECKING:  # type checkers would accept any name here
 
     def __getattr__(name: str) -> object:
         """Imports names only on access: torch takes a second, scikit-learn another."""

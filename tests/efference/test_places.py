@@ -147,7 +147,7 @@ class Unused(nn.Module):
         (lambda: Reader(small_resnet(4), "layer2", 16)(torch.zeros(2, 8, 4)), r"shape \(2, 8, 4\)"),
         (lambda: Reader(small_resnet(4), "layer2", 16)(torch.full((2, 8, 1, 1), 1e6).half()),
          "features of layer2 overflow float16; expected bfloat16 or float32"),
-        (lambda: read_blocks(Unused(), torch.zeros(2, 12), ["other"]), "'other', whose output"),
+        (lambda: read_blocks(Unused(), torch.zeros(2, 12), ["other"]), "'other'; expected a"),
         (lambda: made(at="layer1")(*batch(2)[:2]), "targets are missing"),
     ],
 )  # fmt: skip

@@ -61,7 +61,7 @@ def test_equal_errors_go_to_the_largest_penalty_and_constants_are_borne() -> Non
     ("x", "y", "message"),
     [
         (torch.zeros(3), torch.zeros(3, 1), "features are (3,)"),
-        (torch.zeros(9, 2), torch.zeros(8, 1), "features are 9 and targets 8; expected as many"),
+        (torch.zeros(9, 2), torch.zeros(8, 1), "features are 9 and targets 8; expected equal"),
         (torch.zeros(3, 2), torch.zeros(3, 1), "features are 3 and targets 3"),
         (torch.full((9, 2), torch.inf), torch.zeros(9, 1), "NaN or infinite"),
     ],

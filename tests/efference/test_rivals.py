@@ -117,7 +117,7 @@ def test_equimod_learns_what_an_action_does() -> None:
     turn = torch.randn(64, generator=random(1))
     before, after = (torch.stack([of.cos(), of.sin()], dim=1) for of in (angle, angle + turn))
     torch.manual_seed(0)
-    head = EquiMod(2, (1,), 32, out=2)
+    head = EquiMod(2, (1,), hidden=32, out=2)
     head.embedding = nn.Sequential(nn.Identity())
     optimizer = torch.optim.Adam(head.predictor.parameters(), 0.01)
     for _ in range(150):

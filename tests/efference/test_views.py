@@ -327,7 +327,7 @@ def test_bad_settings(change: dict, words: str) -> None:
             r"type torch\.float16; expected \[B, 3, H, W\], not",
         ),
         (torch.zeros(0, 3, 8, 8, dtype=torch.uint8), r"shape \(0, 3, 8, 8\)"),
-        (torch.full((2, 3, 8, 8), 255.0), "images go from 255 to 255; expected 0 to 1, or bytes"),
+        (torch.full((2, 3, 8, 8), 255.0), "images go from 255 to 255; expected 0 to 1, or uint8"),
         (torch.full((2, 3, 8, 8), math.nan), "images go from nan"),
         (torch.zeros(2, 3, 0, 8, dtype=torch.uint8), r"shape \(2, 3, 0, 8\)"),
         (torch.zeros(3, 8, 8, dtype=torch.uint8), r"shape \(3, 8, 8\)"),
@@ -345,7 +345,7 @@ def test_bad_actions() -> None:
     with pytest.raises(InputError, match="height of a crop is 0"):
         CIFAR.apply(images, actions._replace(height=torch.zeros(3)))
     beyond = actions._replace(left=1.2 - actions.width)
-    with pytest.raises(InputError, match=r"left of a crop is .* and its end 1\.2; expected 0 to 1"):
+    with pytest.raises(InputError, match=r"left of a crop is .* its end is 1\.2; expected 0 to 1"):
         CIFAR.apply(images, beyond)
     with pytest.raises(InputError, match=r"hue has shape \(2,\); expected \(3,\)"):
         CIFAR.apply(images, actions._replace(hue=actions.hue[:2]))

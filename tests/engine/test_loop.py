@@ -35,7 +35,7 @@ Loop.interval_s = 0.0
 folder = RunFolder(Path(sys.argv[1]))
 images = load_images("mnist")
 x, y = images.train_images[:200], images.train_labels[:200]
-net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, stream(0))
+net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, generator=stream(0))
 loop = Loop(folder, net)
 training = HebbianTraining(net, x, mode="successive", log_every=3)
 features = FeatureExtraction(net, x, batch_size=50)

@@ -72,7 +72,7 @@ def test_a_log_of_another_run_is_refused_and_stays_whole(tmp_path: Path) -> None
     run.truncate_log()
     other = [{"phase": "b", "step": 1}, {"phase": "b", "step": 2}]
     run.log(other)
-    with pytest.raises(InputError, match="not what its checkpoint"):
+    with pytest.raises(InputError, match="has changed since its checkpoint"):
         run.truncate_log(size, digest)
     with pytest.raises(InputError, match="cut off"):
         run.truncate_log(10 * size, digest)
@@ -81,7 +81,7 @@ def test_a_log_of_another_run_is_refused_and_stays_whole(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"experiment": 3}', "nonsense"])
 def test_damaged_config_is_named(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match="no run folder"):
+    with pytest.raises(InputError, match="not a run folder"):
         _ = RunFolder(tmp_path).config
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InputError, match=r"config\.json is damaged"):

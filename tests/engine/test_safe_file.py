@@ -74,7 +74,7 @@ def test_any_json_in_the_header_is_refused_or_read(
     text = json.dumps({"test": json.dumps(value)}).encode()
     header = b'{"__metadata__":' + text + b"}"
     path.write_bytes(len(header).to_bytes(8, "little") + header)
-    with pytest.raises(InputError, match="no test file"):
+    with pytest.raises(InputError, match="not a test file"):
         read(path)
 
 
@@ -98,11 +98,11 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is missing; expected a test file"):
         read(path)
     os.mkfifo(path)
-    with pytest.raises(InputError, match="no regular file"):
+    with pytest.raises(InputError, match="not a regular file"):
         read(path)
     path.unlink()
     path.write_bytes(pickle.dumps(os.getcwd))
-    with pytest.raises(InputError, match="damaged or no test file"):
+    with pytest.raises(InputError, match="damaged or not a test file"):
         read(path)
     write_file(path, "another", {}, ARRAYS)
     with pytest.raises(InputError, match="written by another program"):
@@ -126,5 +126,5 @@ def test_checks_of_settings() -> None:
             check_types(bad, example)
     assert check_count(5, at_least=5) == 5
     for count in (-1, True, 2.0, "2", 2**53):
-        with pytest.raises(InputError, match="is no count"):
+        with pytest.raises(InputError, match="is not a whole number"):
             check_count(count)

@@ -62,7 +62,7 @@ def maze(faithful: bool) -> Any:
 def rank() -> Any:
     """Sequences of different lengths, batch first, gradients clipped."""
     torch.manual_seed(0)
-    coder = RankCoder(torch.nn.GRU(3, 8, batch_first=True), torch.nn.Linear(8, 2), 0.6)
+    coder = RankCoder(torch.nn.GRU(3, 8, batch_first=True), torch.nn.Linear(8, 2), threshold=0.6)
 
     def batch(number: int) -> Batch:
         random = stream(number)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from plastorch.cli import main
 from plastorch.engine.errors import InputError
 from plastorch.experiments.registry import broken, experiments, find, resolved
 
@@ -157,6 +158,21 @@ def test_every_experiment_of_ours_loads() -> None:
         assert experiment.name == name
         assert resolved(experiment.config)() and callable(resolved(experiment.measure))
         assert experiment.panels is None or callable(resolved(experiment.panels))
+
+
+def test_the_list_tells_where_the_data_of_each_experiment_is_from(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Sets of the catalog, sets in a package, this machine's files, or nothing but a generator."""
+    assert main(["list"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    told = {line.split()[0]: line for line in lines if line.split()[0] in experiments()}
+    generated = {name for name, line in told.items() if line.endswith("generated, at hand")}
+    assert {"rank-toy", "fstdp-synthetic"} <= generated
+    assert not generated & {"rank-series", "files-system", "rank-mnist"}
+    assert told["rank-series"].endswith("UCR sets, in the package aeon")
+    assert told["files-system"].endswith("this machine's files, at hand")
+    assert "mnist, " in told["rank-mnist"]
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:

@@ -99,7 +99,7 @@ def test_mixed_types_become_text(values: list[Any], expected: list[Any], form: s
         ([{}], "records are 1 with 0 keys"),
         (pl.DataFrame({"a": []}), "records are 0 with 1 keys"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "keys a appear twice"),
-        (pa.table([[1], [2]], names=["a", "a"]), "no frame: .*a"),
+        (pa.table([[1], [2]], names=["a", "a"]), "not a frame: .*a"),
         ([{"a": 1}, 3], r"records\[1\] is int; expected a dict"),
         ([{7: 1}], "key 7 is int; expected text"),
         ([{"a": b"x"}], "key 'a' holds Binary"),

@@ -186,7 +186,7 @@ def test_an_overconfident_model_is_calibrated_again() -> None:
     after = expected_calibration_error(model.predict_proba(frame).max(1), right)
     assert (model.predict(frame) == labels).tolist() == right.tolist()
     assert after < 0.04 < before
-    with pytest.raises(InputError, match="y holds 'left'; expected only the 2 classes before"):
+    with pytest.raises(InputError, match="y holds 'left'; expected only the 2 known classes"):
         model.calibrate(frame[:2], ["up", "left"])
 
 

@@ -58,11 +58,11 @@ def test_mixed_types_in_a_csv_column_are_text(tmp_path: Path) -> None:
 def test_bad_files(tmp_path: Path) -> None:
     for name, content, words in (
         ("a.parquet", b"junk", "is not Parquet"),
-        ("a.csv", b"a,b\n1,2,3\n", "is no CSV file of records"),
-        ("b.csv", b"", "is no CSV file of records"),
-        ("c.csv", b"a,b\n", "is no CSV file of records: records are 0"),
+        ("a.csv", b"a,b\n1,2,3\n", "is not a CSV file of records"),
+        ("b.csv", b"", "is not a CSV file of records"),
+        ("c.csv", b"a,b\n", "is not a CSV file of records: records are 0"),
         ("a.csv.gz", b"\x1f\x8bjunk", "a.csv.gz is damaged"),
-        ("d.csv", b"a\n\xff\xfe\n", "is no CSV file of records"),
+        ("d.csv", b"a\n\xff\xfe\n", "is not a CSV file of records"),
     ):
         (tmp_path / name).write_bytes(content)
         for read in (read_catalog, lambda path: list(frames(path))):

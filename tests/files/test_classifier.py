@@ -287,8 +287,8 @@ class TestOnline:
     @pytest.mark.parametrize(
         ("X", "y", "classes", "words"),
         [
-            (0, ["code", "poem"], None, "y holds 'poem'; expected only the 3 classes before"),
-            (0, ["code", "text"], ["a", "b"], "classes is .*expected None or those before"),
+            (0, ["code", "poem"], None, "y holds 'poem'; expected only the 3 known classes"),
+            (0, ["code", "text"], ["a", "b"], "classes is .*expected None or the known ones"),
             ([{"color": 1}], ["code"], None, "expected some of"),
             (0, ["code"], None, "y has 1 classes; expected 2, one for each record"),
         ],

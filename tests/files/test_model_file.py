@@ -156,14 +156,14 @@ def test_other_files(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model"
     tensors = {"a": np.zeros(3, np.float32)}
     for content, words in (
-        (pickle.dumps(os.getcwd), "damaged or no model"),
-        (b"", "damaged or no model"),
+        (pickle.dumps(os.getcwd), "damaged or not a model"),
+        (b"", "damaged or not a model"),
         (save(tensors), "it was written by another program"),
-        (save(tensors, metadata={model_file.ENTRY: "no JSON"}), "damaged or no model"),
-        (save(tensors, metadata={model_file.ENTRY: "[" * 100_000}), "damaged or no model"),
-        (save(tensors, metadata={model_file.ENTRY: "{}"}), "damaged or no model"),
-        (save(tensors, metadata={model_file.ENTRY: '{"model": 9}'}), "damaged or no model"),
-        (save(tensors, metadata={model_file.ENTRY: "9" * 10_000}), "damaged or no model"),
+        (save(tensors, metadata={model_file.ENTRY: "no JSON"}), "damaged or not a model"),
+        (save(tensors, metadata={model_file.ENTRY: "[" * 100_000}), "damaged or not a model"),
+        (save(tensors, metadata={model_file.ENTRY: "{}"}), "damaged or not a model"),
+        (save(tensors, metadata={model_file.ENTRY: '{"model": 9}'}), "damaged or not a model"),
+        (save(tensors, metadata={model_file.ENTRY: "9" * 10_000}), "damaged or not a model"),
         (save(tensors, metadata={model_file.ENTRY: " " * 17_000_000}), "settings have 17000000"),
     ):
         path.write_bytes(content)
@@ -171,10 +171,10 @@ def test_other_files(data: bytes, tmp_path: Path) -> None:
             FileClassifier.load(path)
     with pytest.raises(InputError, match="is missing; expected a model"):
         FileClassifier.load(tmp_path / "none")
-    with pytest.raises(InputError, match="no regular file"):
+    with pytest.raises(InputError, match="not a regular file"):
         FileClassifier.load(tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="no regular file"):
+    with pytest.raises(InputError, match="not a regular file"):
         FileClassifier.load(tmp_path / "pipe")
     path.write_bytes(data)
     path.chmod(0)
@@ -201,20 +201,20 @@ FORGED: list[tuple[Any, str]] = [
     (_set("params", "hidden", 10**12), "too many"),
     (_set("params", "neurons", 10**12), "contradict"),
     (_set("params", "hidden", 2.0), "hidden is 2.0"),
-    (_set("params", "hidden", 0), "0 is no count from 1"),
+    (_set("params", "hidden", 0), "0 is not a whole number of at least 1"),
     (_set("params", "hidden", True), "hidden is True"),
     (_set("params", "hidden", 5), "its weights are not those of its settings"),
     (_set("params", "bins", 30), "contradict"),
     (_set("params", "bins", 300), "bins is 300"),
     (_set("params", "learning_rate", -1.0), "learning_rate is -1"),
     (_set("params", "dropout", 1.0), "dropout is 1.0"),
-    (_set("params", "epochs", "many"), "'many' is no count from 1"),
+    (_set("params", "epochs", "many"), "'many' is not a whole number of at least 1"),
     (_set("params", "random_state", -1), "random_state is -1"),
     (_set("params", "extra", 1), "it has .*extra"),
-    (_set("params", "key_pairs", -1), "-1 is no count from 0"),
+    (_set("params", "key_pairs", -1), "-1 is not a whole number of at least 0"),
     (_set("pairs", [{"first": "owner", "second": "tags", "neurons": 2}]), "has owner × tags"),
     (_set("pairs", [{"first": "owner"}]), "it has .*first.*; expected .*second"),
-    (_set("pairs", [7]), "damaged or no model"),
+    (_set("pairs", [7]), "damaged or not a model"),
     (_set("keys", []), "keys are none"),
     (_set("keys", 0, "name", "size"), "keys are .*expected some, each once"),
     (_set("keys", 0, "name", "\ud800"), "expected valid Unicode"),
@@ -228,12 +228,12 @@ FORGED: list[tuple[Any, str]] = [
     (_set("keys", 0, "depth", 33), "out of range"),
     (_set("keys", 0, "center", 10**400), "center is 1000"),
     (_set("keys", 0, "log", 1), "log is 1"),
-    (_set("keys", 0, 7), "damaged or no model"),
+    (_set("keys", 0, 7), "damaged or not a model"),
     (_set("neuron", "input_steps", 21), "contradict"),
     (_set("neuron", "tail_steps", 10**9), "out of range"),
     (_set("neuron", "tau_membrane", 1e300), "out of range"),
     (_set("neuron", "target_times", [10**9]), "target_times are"),
-    (_set("neuron", "target_times", ["a"]), "damaged or no model"),
+    (_set("neuron", "target_times", ["a"]), "damaged or not a model"),
     (_set("neuron", "dt", "0.001"), "dt is '0.001'"),
     (_set("classes", "values", ["code", "code"]), "not different and in order"),
     (_set("classes", "values", ["müsic", "code"]), "not different and in order"),
@@ -243,8 +243,8 @@ FORGED: list[tuple[Any, str]] = [
     (_set("classes", "values", "ab"), "not two or more"),
     (_set("classes", "values", ["a", "\ud800"]), "expected valid Unicode"),
     (_set("classes", "values", [str(i) for i in range(10, 99)]), "2 counts of 89 classes"),
-    (_set("classes", "kind", "bytes"), "damaged or no model"),
-    (_set("classes", "counts", [1, -1]), "-1 is no count"),
+    (_set("classes", "kind", "bytes"), "damaged or not a model"),
+    (_set("classes", "counts", [1, -1]), "-1 is not a whole number"),
     (_set("calibration", "temperature", 0.0), "temperature is 0.0"),
     (_set("calibration", "temperature", 1), "temperature is 1"),
     (_set("calibration", "slope", -1.0), "slope is -1.0"),
@@ -259,8 +259,8 @@ FORGED: list[tuple[Any, str]] = [
     (lambda model, tensors: tensors["kept_bins"].fill(99), "spikes too late"),
     (lambda model, tensors: tensors["kept_codes"].fill(2), "is of no class"),
     (lambda model, tensors: tensors["kept_codes"].fill(-1), "is of no class"),
-    (_set("features", -3), "-3 is no count"),
-    (lambda model, tensors: model.pop("neuron"), "damaged or no model"),
+    (_set("features", -3), "-3 is not a whole number"),
+    (lambda model, tensors: model.pop("neuron"), "damaged or not a model"),
     (lambda model, tensors: tensors.pop("output_bias"), "its weights are not those"),
     (lambda model, tensors: tensors.update(more=tensors["output_bias"]), "its weights are not"),
     (lambda model, tensors: tensors["hidden_bias"].fill(np.nan), "NaN or infinite"),

@@ -204,8 +204,8 @@ def truncated(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (other_program, "no store of labels"),
-        (other_application, "no store of labels"),
+        (other_program, "not a store of labels"),
+        (other_application, "not a store of labels"),
         (later_version, f"version {VERSION + 1}; expected at most {VERSION}"),
         (lambda path: path.write_bytes(b"PK\3\4" + bytes(5000)), "not a database"),
         (lambda path: path.write_bytes(b"SQLite format 3\0" + b"\xff" * 5000), "labels: "),
@@ -246,7 +246,7 @@ def test_a_missing_store_is_only_made_if_asked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="missing"):
         LabelStore(path, create=False)
     path.touch()
-    with pytest.raises(InputError, match="no store"):
+    with pytest.raises(InputError, match="not a store"):
         LabelStore(path, create=False)
     with LabelStore(path) as store:
         assert len(store) == 0 and store.counts() == {} and store.confident(3) == []

@@ -96,7 +96,7 @@ def test_excel_s_line_about_the_separator(tmp_path: Path, start: bytes, end: byt
 @pytest.mark.parametrize("code", ["latin-1", "utf-16"])
 def test_text_that_is_not_utf_8_is_refused(tmp_path: Path, code: str) -> None:
     (tmp_path / "a.csv").write_bytes("owner,n\nJürgen,1\n".encode(code))
-    with pytest.raises(InputError, match=r"a.csv is no CSV .*not UTF-8; expected UTF-8"):
+    with pytest.raises(InputError, match=r"a.csv is not a CSV .*not UTF-8; expected UTF-8"):
         read_catalog(tmp_path / "a.csv")
 
 
@@ -127,10 +127,10 @@ def test_json_lines_are_written(tmp_path: Path) -> None:
     [
         (b"", "records are 0"),
         (b"{}\n", "records are"),
-        (b'{"a": 1}\n{"a": ', "line 2 is no JSON"),
+        (b'{"a": 1}\n{"a": ', "line 2 is not JSON"),
         (b"\n[1]\n", "line 2 is list; expected an object"),
-        (b"\xff\n", "line 1 is no JSON"),
-        (b"[" * 100_000, "line 1 is no JSON"),
+        (b"\xff\n", "line 1 is not JSON"),
+        (b"[" * 100_000, "line 1 is not JSON"),
         (b'{"a": {"b": 1}}\n', "key 'a' holds Struct"),
         (b'{"": NaN}\n', ""),
     ],
@@ -141,7 +141,7 @@ def test_bad_json_lines(tmp_path: Path, content: bytes, words: str) -> None:
     if not words:
         assert read_catalog(path)[""].to_list() == [None]
         return
-    with pytest.raises(InputError, match="a.jsonl is no JSON lines of records: .*" + words):
+    with pytest.raises(InputError, match="a.jsonl is not JSON lines of records: .*" + words):
         read_catalog(path)
 
 

@@ -13,7 +13,7 @@ LABELS = torch.arange(12) % 10
 
 def network() -> SoftHebbNet:
     spec = preset("cifar10", depth=1, width="quarter", rule="backprop")
-    return SoftHebbNet(spec, 3, 32, 10, torch.Generator().manual_seed(1))
+    return SoftHebbNet(spec, 3, 32, 10, generator=torch.Generator().manual_seed(1))
 
 
 def training(net: SoftHebbNet) -> BackpropTraining:

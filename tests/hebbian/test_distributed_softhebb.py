@@ -40,7 +40,7 @@ def deep() -> tuple[Outcome, Tensor]:
     In double precision: the rule makes a difference in rounding grow from step to step.
     """
     images, _ = digits(201)
-    net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, stream(0)).double()
+    net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, generator=stream(0)).double()
 
     def augment(batch: Tensor, rows: Tensor, random: torch.Generator) -> Tensor:
         return crop_and_flip(batch, 2, random)
@@ -71,7 +71,7 @@ def end_to_end() -> Outcome:
     """Batch statistics, dropout and gradients through both; the last batch is of one image."""
     images, labels = digits(9)
     spec = preset("mnist", 1, "quarter", "backprop")
-    net = SoftHebbNet(spec, 1, 28, 10, stream(0))
+    net = SoftHebbNet(spec, 1, 28, 10, generator=stream(0))
     return finished(
         net, BackpropTraining(net, images, labels, images, labels, epochs=2, batch_size=4)
     )

@@ -98,7 +98,9 @@ class TestLearning:
     def test_equals_the_pieces_run_by_hand(self, digits: Any, mode: Any, precision: Any) -> None:
         images, labels = (torch.from_numpy(part[:150]) for part in digits[:2])
         images, seed = images[:, None], 5
-        net = SoftHebbNet(preset("mnist", 2, "quarter"), 1, 28, 10, stream(seed, Stream.WEIGHTS))
+        net = SoftHebbNet(
+            preset("mnist", 2, "quarter"), 1, 28, 10, generator=stream(seed, Stream.WEIGHTS)
+        )
         bf16 = torch.autocast(
             "cpu", torch.bfloat16, enabled=precision == "bf16", cache_enabled=False
         )
@@ -347,7 +349,7 @@ class TestPartialFit:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (lambda x, y: (x, y + 10), "y holds .*10.*; expected only the .* classes before"),
+            (lambda x, y: (x, y + 10), "y holds .*10.*; expected only the .* known classes"),
             (lambda x, y: (x, y, range(9)), r"classes is \[0 1 2 3 4 5 6 7 8\]; expected None or"),
             (lambda x, y: (x[:, :20, :20], y), r"shape \(1, 20, 20\) .*expected \(1, 28, 28\)"),
             (lambda x, y: (x, y[:3]), "y has 3 classes; expected 20, one for each image"),
@@ -462,7 +464,7 @@ class TestBadInput:
     def test_other_images_than_fitted(self, shape: tuple[int, ...]) -> None:
         model = small(readout_epochs=1).fit(self.GOOD_IMAGES, self.GOOD_LABELS)
         for method in (model.transform, model.predict, model.predict_proba):
-            with pytest.raises(InputError, match=r"expected \(1, 28, 28\) as in the images before"):
+            with pytest.raises(InputError, match=r"expected \(1, 28, 28\) as in earlier images"):
                 method(np.zeros(shape, dtype=np.uint8))
 
 
@@ -582,5 +584,5 @@ def test_digits_of_scikit_learn_are_read_as_well_as_by_logistic_regression() -> 
 
 @pytest.mark.parametrize("shape", [(8, 9), (64,), [8, 8], (-8, -8), "8x8", (8.0, 8.0)])
 def test_a_shape_that_does_not_fit_is_refused(shape: Any) -> None:
-    with pytest.raises(InputError, match=r"image_shape is .* expected \(H, W\), .* 64 pixels"):
+    with pytest.raises(InputError, match=r"image_shape is .* expected \(H, W\), .* 64 values"):
         SoftHebbClassifier(image_shape=shape).fit(np.zeros((4, 64)), [0, 1, 0, 1])

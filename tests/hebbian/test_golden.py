@@ -4,7 +4,7 @@ The vectors hold numbers only. Two cases with a bias pin a known defect there (t
 weight sees u *with* the bias); for these the bias is compared and the weight must differ.
 """
 
-import json
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -25,22 +25,13 @@ from plastorch.hebbian.train import HebbianTraining
 from plastorch.learning.phases import EpochOrder, run_phase
 
 Case = dict[str, Any]
+FindCase = Callable[[str, str], Case]
 WEIGHT_DIFFERS = {"linear_soft_bias", "linear_soft_bias_nonuniform"}
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "case" not in metafunc.fixturenames:
-        return
-    kinds = metafunc.function.kinds
-    golden = json.loads((metafunc.config.getoption("--golden") / "softhebb.json").read_text())
-    cases = [case for case in golden["cases"] if case["type"] in kinds]
-    assert cases, f"no golden case of type {kinds}"
-    metafunc.parametrize("case", cases, ids=[case["name"] for case in cases])
-
-
-def of(*kinds: str) -> Any:
+def of(kind: str) -> Any:
     def mark(function: Any) -> Any:
-        function.kinds = kinds
+        function.golden = "softhebb", lambda case: case["type"] == kind
         return function
 
     return mark
@@ -294,9 +285,7 @@ def small_net(case: Case, dtype: torch.dtype) -> SoftHebbNet:
     return net
 
 
-def golden_networks(config: pytest.Config) -> dict[str, Case]:
-    golden = json.loads((config.getoption("--golden") / "softhebb.json").read_text())
-    return {case["hyper"]["mode"]: case for case in golden["cases"] if case["type"] == "network"}
+CONSECUTIVE = "softhebb", "network_consecutive_3steps"
 
 
 class InOrder(EpochOrder):
@@ -324,8 +313,8 @@ def assert_network(net: SoftHebbNet, x: Tensor, expected: Case, weights: Any) ->
     assert_golden(net(x), expected["eval_logits_on_xs0"])
 
 
-def test_golden_network_consecutive(request: pytest.FixtureRequest, dtype: torch.dtype) -> None:
-    case = golden_networks(request.config)["consecutive"]
+def test_golden_network_consecutive(golden_case: FindCase, dtype: torch.dtype) -> None:
+    case = golden_case(*CONSECUTIVE)
     net = small_net(case, dtype)
     xs = [torch.tensor(x, dtype=dtype) for x in case["input"]["xs"]]
     watched = small_net(case, dtype).train()
@@ -342,9 +331,8 @@ def test_golden_network_consecutive(request: pytest.FixtureRequest, dtype: torch
     assert_network(net, xs[0], case["expected"], last)
 
 
-def test_golden_network_successive(request: pytest.FixtureRequest, dtype: torch.dtype) -> None:
-    cases = golden_networks(request.config)
-    case, given = cases["successive"], cases["consecutive"]
+def test_golden_network_successive(golden_case: FindCase, dtype: torch.dtype) -> None:
+    case, given = golden_case("softhebb", "network_successive"), golden_case(*CONSECUTIVE)
     net = small_net({**given, "hyper": case["hyper"]}, dtype)
     xs = [torch.tensor(x, dtype=dtype) for x in given["input"]["xs"]]
     train(net, xs[: case["hyper"]["batches_per_block"]], "successive")
@@ -352,8 +340,8 @@ def test_golden_network_successive(request: pytest.FixtureRequest, dtype: torch.
 
 
 @of("rf_ascent")
-def test_golden_receptive_field(case: Case, request: pytest.FixtureRequest) -> None:
-    given = golden_networks(request.config)["consecutive"]
+def test_golden_receptive_field(case: Case, golden_case: FindCase) -> None:
+    given = golden_case(*CONSECUTIVE)
     net = small_net(given, torch.float64)
     final = given["expected"]
     for i, block in enumerate(blocks_of(net)):

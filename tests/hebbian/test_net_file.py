@@ -49,7 +49,7 @@ IMAGES = torch.randint(0, 256, (6, 2, 8, 8), dtype=torch.uint8)
 
 @pytest.fixture(scope="module")
 def net() -> SoftHebbNet:
-    net = SoftHebbNet(SPEC, 2, 8, 3, torch.Generator().manual_seed(0))
+    net = SoftHebbNet(SPEC, 2, 8, 3, generator=torch.Generator().manual_seed(0))
     HebbianTraining(net, IMAGES, batch_size=2).step()
     return net.eval()
 
@@ -187,11 +187,11 @@ def test_other_files(net: SoftHebbNet, tmp_path: Path) -> None:
     path = tmp_path / "net"
     tensors = {"a": np.zeros(3, np.float32)}
     for content, words in (
-        (pickle.dumps(os.getcwd), "damaged or no network"),
+        (pickle.dumps(os.getcwd), "damaged or not a network"),
         (save(tensors), "it was written by another program"),
         (save(tensors, metadata={"plastorch.files.FileClassifier": "{}"}), "another program"),
-        (save(tensors, metadata={ENTRY: "[" * 100_000}), "damaged or no network"),
-        (save(tensors, metadata={ENTRY: '{"model": {}}'}), "damaged or no network"),
+        (save(tensors, metadata={ENTRY: "[" * 100_000}), "damaged or not a network"),
+        (save(tensors, metadata={ENTRY: '{"model": {}}'}), "damaged or not a network"),
         (save(tensors, metadata={ENTRY: " " * 17_000_000}), "settings have 17000000"),
     ):
         path.write_bytes(content)
@@ -199,7 +199,7 @@ def test_other_files(net: SoftHebbNet, tmp_path: Path) -> None:
             SoftHebbNet.load(path)
     with pytest.raises(InputError, match=r"is missing; expected a network of SoftHebbNet\.save"):
         SoftHebbNet.load(tmp_path / "none")
-    with pytest.raises(InputError, match="no regular file"):
+    with pytest.raises(InputError, match="not a regular file"):
         SoftHebbNet.load(tmp_path)
     with pytest.raises(InputError, match="can't write"):
         net.save(tmp_path / "no" / "folder")
@@ -222,11 +222,11 @@ def _set(*places: Any) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
 
 FORGED: list[tuple[Any, str]] = [
     (_set("format", 2), "its format is 2; expected 1: it was written by a later"),
-    (_set("image_size", 10**30), "is no count from 1"),
-    (_set("image_size", 10**9), "damaged or no network|not those of its settings|too large"),
+    (_set("image_size", 10**30), "is not a whole number of at least 1"),
+    (_set("image_size", 10**9), "damaged or not a network|not those of its settings|too large"),
     (_set("in_channels", 3), "in_channels is 3; expected 2"),
-    (_set("classes", True), "classes is True|True is no count"),
-    (_set("classes", 10**14), "too large|damaged or no network"),
+    (_set("classes", True), "classes is True|True is not a whole number"),
+    (_set("classes", 10**14), "too large|damaged or not a network"),
     (_set("name", 7), "name is 7"),
     (_set("dropout", 1.0), "dropout is 1"),
     (_set("extra", 1), "it has .*extra"),
@@ -234,11 +234,11 @@ FORGED: list[tuple[Any, str]] = [
     (_set("pixel_mean", "ab"), "pixel_mean is 'ab'"),
     (_set("pixel_std", [0.0, 1.0]), "deviations above 0"),
     (_set("blocks", []), "blocks is empty"),
-    (_set("blocks", "ab"), "blocks are no list"),
+    (_set("blocks", "ab"), "blocks are not a list"),
     (lambda model, tensors: model.update(blocks=model["blocks"] * 200), "at most 256"),
-    (_set("blocks", 0, 7), "damaged or no network"),
-    (_set("blocks", 0, "out_channels", 2**52), "damaged or no network|too large"),
-    (_set("blocks", 0, "out_channels", -4), "damaged or no network|out_channels is -4"),
+    (_set("blocks", 0, 7), "damaged or not a network"),
+    (_set("blocks", 0, "out_channels", 2**52), "damaged or not a network|too large"),
+    (_set("blocks", 0, "out_channels", -4), "damaged or not a network|out_channels is -4"),
     (_set("blocks", 0, "learning_rate", "fast"), "learning_rate is 'fast'"),
     (_set("blocks", 0, "triangle_power", 0.0), "triangle_power is 0"),
     (_set("blocks", 0, "competition", "loud"), "competition is 'loud'"),

@@ -78,14 +78,14 @@ CHANGES: list[dict[str, Any]] = [
 def test_changed_cards(tiny_model: Path, change: dict[str, Any]) -> None:
     path = tiny_model / "tiny.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(InputError, match=r"tiny\.json is no model card: "):
+    with pytest.raises(InputError, match=r"tiny\.json is not a model card: "):
         pretrained.cards()
 
 
 @pytest.mark.parametrize("junk", [b"", b"[]", b"7", b"{}", b"\xff\xfe", b"[" * 100_000])
 def test_cards_of_junk(tiny_model: Path, junk: bytes) -> None:
     (tiny_model / "tiny.json").write_bytes(junk)
-    with pytest.raises(InputError, match=r"tiny\.json is no model card: "):
+    with pytest.raises(InputError, match=r"tiny\.json is not a model card: "):
         SoftHebbNet.from_pretrained("tiny")
 
 

@@ -16,7 +16,7 @@ from plastorch.learning.phases import run_phase
 
 def network(seed: int = 0) -> SoftHebbNet:
     spec = preset("cifar10", depth=2, width="quarter")
-    return SoftHebbNet(spec, 3, 16, 10, torch.Generator().manual_seed(seed))
+    return SoftHebbNet(spec, 3, 16, 10, generator=torch.Generator().manual_seed(seed))
 
 
 def some_images(count: int) -> torch.Tensor:

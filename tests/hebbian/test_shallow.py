@@ -19,6 +19,7 @@ from plastorch.hebbian.shallow import (
     activations,
     cross_entropy,
     label_assignment_accuracy,
+    sample_weights,
     softened,
     teacher_clamped_accuracy,
     unit_length,
@@ -39,7 +40,14 @@ def digits() -> Labeled:
 def network(kind: str, neurons: int = 12, seed: int = 0) -> nn.Module:
     if kind == "backprop":
         return BackpropMlp(784, neurons, generator=stream(seed))
-    return ShallowSoftHebb(784, neurons, 10, kind, 30.0, 20.0, generator=stream(seed))
+    return ShallowSoftHebb(
+        784,
+        neurons,
+        competition=kind,
+        inverse_temperature=30.0,
+        readout_inverse_temperature=20.0,
+        generator=stream(seed),
+    )
 
 
 def training(net: nn.Module, digits: Labeled, **options: Any) -> OnlineTraining:
@@ -217,6 +225,22 @@ def test_every_kind_learns_digits(kind: str) -> None:
     records = run_phase(phase)
     assert records[0]["test_accuracy"] < 0.4 and records[-1]["test_accuracy"] > 0.7
     assert records[-1]["cross_entropy"] < records[0]["cross_entropy"] / 1.5
+
+
+def test_sampled_weights_are_images_of_length_1_that_training_leaves(digits: Labeled) -> None:
+    images, _ = digits
+    net, other = network("soft"), network("soft")
+    sample_weights(net, images, seed=5)
+    sample_weights(other, images, seed=6)
+    given = images.flatten(1).double()
+    cosines = (net.hidden.weight.double() @ given.T) / given.norm(dim=1)
+    torch.testing.assert_close(cosines.amax(dim=1), torch.ones(12, dtype=torch.float64))
+    torch.testing.assert_close(net.hidden.radius(), torch.ones(12))
+    assert not torch.equal(net.hidden.weight, other.hidden.weight)
+    hidden, readout = net.hidden.weight.clone(), net.readout.weight.clone()
+    run_phase(training(net, digits, learn_hidden=False, epochs=3))
+    assert torch.equal(net.hidden.weight, hidden)
+    assert not torch.equal(net.readout.weight, readout)
 
 
 def test_any_network_with_a_readout_can_be_trained(digits: Labeled) -> None:
@@ -397,7 +421,7 @@ BAD = [
     ({"labels": LABELS + 5}, r"labels lie in 5..10; expected 0..9"),
     ({"labels": LABELS - 1}, r"labels lie in -1..4"),
     ({"test_labels": LABELS + 5}, r"labels lie in 5..10"),
-    ({"labels": LABELS[:5]}, "images are 6, labels 5; expected as many, not 0"),
+    ({"labels": LABELS[:5]}, "images are 6, labels 5; expected equal numbers, not 0"),
     ({"images": IMAGES[:1]}, "images are 1, labels 6"),
     ({"test_labels": LABELS[:2]}, "test_images are 6, test_labels 2"),
     ({"images": IMAGES[:0], "labels": LABELS[:0]}, "images are 0, labels 0"),

@@ -22,7 +22,7 @@ def images() -> Tensor:
 
 
 def small_net(depth: int = 2, seed: int = 0) -> SoftHebbNet:
-    return SoftHebbNet(preset("mnist", depth, "quarter"), 1, 28, 10, stream(seed))
+    return SoftHebbNet(preset("mnist", depth, "quarter"), 1, 28, 10, generator=stream(seed))
 
 
 @pytest.mark.parametrize("mode", ["successive", "consecutive"])
@@ -140,7 +140,7 @@ def test_all_first_layer_filters_reach_norm_one_on_real_images(rule: str) -> Non
     except InputError as error:
         pytest.skip(f"needs CIFAR-10 in the data root: {error}")
     spec = preset("cifar10", 1).with_competition(rule)
-    net = SoftHebbNet(spec, 3, 32, 10, stream(0))
+    net = SoftHebbNet(spec, 3, 32, 10, generator=stream(0))
     records = run_phase(HebbianTraining(net, cifar.train_images[:5000], log_every=500))
     assert records[-1]["step"] == 500
     assert records[-1]["r1_neurons"] == records[-1]["neurons"] == 96

@@ -25,7 +25,7 @@ SPEC = replace(preset("cifar10", depth=1, width="quarter"), wide=WIDE)
 
 
 def network(spec: NetworkSpec = SPEC) -> SoftHebbNet:
-    return SoftHebbNet(spec, 3, 16, 10, torch.Generator().manual_seed(0))
+    return SoftHebbNet(spec, 3, 16, 10, generator=torch.Generator().manual_seed(0))
 
 
 def trained(rule: Rule, seed: int = 0) -> torch.Tensor:

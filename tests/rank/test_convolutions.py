@@ -166,7 +166,7 @@ def test_tensors_that_do_not_fit() -> None:
         core(x, state._replace(pools=pools))
     with pytest.raises(InputError, match=r"state.pools.steps is \[1, 1\]"):
         core(x, state._replace(pools=state.pools._replace(steps=torch.ones(1, 1))))
-    with pytest.raises(InputError, match=r"x is \[0, 3, 2\] .* a step or more"):
+    with pytest.raises(InputError, match=r"x is \[0, 3, 2\] .* at least one step"):
         core(x[:0])
 
 

@@ -16,7 +16,7 @@ def coder(threshold: float = 0.9, classes: int = 3) -> RankCoder:
     torch.manual_seed(0)
     readout = nn.Linear(6, classes)
     nn.init.normal_(readout.weight, std=4.0)
-    return RankCoder(nn.GRU(4, 6), readout, threshold)
+    return RankCoder(nn.GRU(4, 6), readout, threshold=threshold)
 
 
 def batches(classes: int = 3) -> list[Batch]:
@@ -93,7 +93,7 @@ def test_multiply_accumulates(core: nn.Module, count: int) -> None:
 
 
 def test_nothing_to_read() -> None:
-    with pytest.raises(InputError, match="batches are none"):
+    with pytest.raises(InputError, match="batches are empty"):
         evaluate(coder(), [], (0.5,))
     for thresholds in ((), (0.5, 0.0), (1.1,), (float("nan"),)):
         with pytest.raises(InputError, match=r"thresholds are .*; expected some"):

@@ -19,7 +19,7 @@ def coder(classes: int, **settings: Any) -> RankCoder:
     torch.manual_seed(0)
     core, readout = nn.GRU(4, 6).double(), nn.Linear(6, classes).double()
     nn.init.normal_(readout.weight, std=1.5)
-    return RankCoder(core, readout, THETA, chunk=4, **settings)
+    return RankCoder(core, readout, threshold=THETA, chunk=4, **settings)
 
 
 def sequences(classes: int, lengths: bool) -> Batch:
@@ -87,6 +87,31 @@ def test_what_comes_after_the_answer_is_not_computed(objective: Objective) -> No
     assert bool(counted[0].any()) and int(counted.sum()) <= decision.computed
     if objective != "cost":  # which goes on until the chance of stopping is nearly 1
         assert not bool(counted[torch.arange(9)[:, None] > decision.step].any())
+
+
+@pytest.mark.parametrize("objective", ["first", "last", "all", "hybrid", "cost"])
+@pytest.mark.parametrize("lengths", [False, True])
+def test_losses_of_meta_tensors_have_shapes_and_gradients(
+    objective: Objective, lengths: bool
+) -> None:
+    """They are those of a batch on the CPU, except that all steps count as computed."""
+    model, batch = coder(3), sequences(3, lengths)
+    loss, decision = losses(model, batch, objective, ALPHA)
+    batch = batch.to(torch.device("meta"))
+    found, made = losses(model.to("meta"), batch, objective, ALPHA)
+    found.backward()  # type: ignore[no-untyped-call]
+    assert found.is_meta
+    assert (found.shape, made.logits.shape) == (loss.shape, decision.logits.shape)
+    assert made.step.shape == made.crossed.shape == decision.step.shape
+    assert made.computed == 9 * 5
+    assert all(p.grad is not None and p.grad.is_meta for p in model.parameters())
+
+
+def test_logits_of_meta_tensors_are_those_of_all_steps() -> None:
+    model = coder(3).to("meta")
+    x = sequences(3, False).x.to("meta")
+    logits, decision = model.up_to_answers(x)
+    assert logits.shape == model.all_steps(x).shape and decision.label.shape == (5,)
 
 
 @pytest.mark.parametrize("objective", ["first", "last", "all", "hybrid", "cost"])

@@ -22,7 +22,7 @@ def pictures(count: int = 5, side: int = 8, seed: int = 0) -> Tensor:
 def network(convolutional: bool, seed: int = 0) -> PictureLSTM:
     torch.manual_seed(seed)
     front, features = convolutions(8, (4, 6), 0.0) if convolutional else (None, None)
-    return PictureLSTM(64, 7, front, features, lasting=convolutional)
+    return PictureLSTM(64, 7, front=front, features=features, lasting=convolutional)
 
 
 @pytest.mark.parametrize("convolutional", [False, True])
@@ -48,7 +48,7 @@ def test_stopping_early_equals_the_whole_sequence(
     readout = nn.Linear(7, 3)
     with torch.no_grad():
         readout.weight.mul_(20)
-    coder = RankCoder(net, readout, threshold, chunk=chunk)
+    coder = RankCoder(net, readout, threshold=threshold, chunk=chunk)
     x = pictures().expand(STEPS, 5, 64)
     decision = coder(x)
     whole = coder.all_steps(x)
@@ -61,7 +61,7 @@ def test_stopping_early_equals_the_whole_sequence(
 
 
 def test_a_stream_of_the_same_picture_gives_the_same_answer() -> None:
-    coder = RankCoder(network(True), nn.Linear(7, 3), 0.36)
+    coder = RankCoder(network(True), nn.Linear(7, 3), threshold=0.36)
     when = pictures(count=1)
     decision, stream = coder(when.expand(STEPS, 1, 64)), coder.stream()
     for _ in range(STEPS):

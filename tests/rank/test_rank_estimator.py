@@ -171,7 +171,7 @@ def test_bad_samples_leave_a_stream_as_it_was(fitted: RankClassifier, noisy: Ser
                 model.update(bad, "a")
     answer = model.update(series[:, expected - 1 :], "a")
     assert answer is not None and answer.step == expected - 1
-    with pytest.raises(InputError, match="has its answer since step"):
+    with pytest.raises(InputError, match="was answered at step"):
         model.update(series, "a")
     assert model.end("a") == answer
     with pytest.raises(InputError, match="has no samples"):

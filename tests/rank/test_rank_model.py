@@ -282,7 +282,7 @@ def test_training_learns_when_to_answer() -> None:
 @pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])
 def test_bad_threshold(threshold: float) -> None:
     with pytest.raises(InputError, match=r"threshold is .*; expected more than 0 and at most 1"):
-        RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), threshold)
+        RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), threshold=threshold)
     model = coder(threshold=0.9)
     with pytest.raises(InputError, match="threshold is"):
         model.threshold = threshold
@@ -294,7 +294,7 @@ def test_bad_input() -> None:
     x = sequences()
     with pytest.raises(InputError, match="entropy_weight is -1"):
         RankCoder(nn.RNN(2, 3), nn.Linear(3, 2), entropy_weight=-1.0)
-    with pytest.raises(InputError, match="rnn is bidirectional; expected one that goes forwards"):
+    with pytest.raises(InputError, match="rnn is bidirectional; expected one that runs forward"):
         RankCoder(nn.LSTM(2, 3, bidirectional=True), nn.Linear(6, 2))
     for chunk in (0, 2.5):
         with pytest.raises(InputError, match=f"chunk is {chunk}; expected a whole number"):
@@ -304,7 +304,7 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match=r"x has shape \(7, 4\)"):
         model(x[0])
     for call in (model, model.all_steps, lambda x: model.stream().feed(x[:, 0])):
-        with pytest.raises(InputError, match="x has 3 features; expected 4, as rnn takes"):
+        with pytest.raises(InputError, match="x has 3 features; expected 4, the inputs of rnn"):
             call(x[..., :3])
     with pytest.raises(InputError, match="not finite"):
         model(x.clone().index_fill(0, torch.tensor([3]), float("nan")))

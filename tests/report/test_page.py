@@ -145,7 +145,7 @@ def test_a_run_that_has_not_logged_anything_has_a_page(make_run, parse, tmp_path
 def test_quick_runs_and_stand_in_data_are_loud(make_run, parse, tmp_path):
     run = make_run(tmp_path, channels=1, quick=True, epochs=2, layers=1, notice="A small sample.")
     page = parse(write_report(run))
-    assert "Smoke run, never a source of figures." in page.text
+    assert "Smoke run: its figures are not results." in page.text
     assert "A small sample." in page.text and "reduced data" in page.text
     assert "Claims" not in page.text and "asserted" not in page.text
     assert [attrs.get("class") for attrs in page.all("div")].count("banner") == 2

@@ -1,6 +1,6 @@
 """Actor-critic: the paper's numbers, the objective written out, both passes, and a training."""
 
-import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -52,9 +52,8 @@ def recorded(case: dict[str, Any], maze: Maze) -> tuple[Tensor, Tensor, Tensor]:
     return torch.stack(seen), actions, torch.stack(rewards)
 
 
-def test_golden_episode(pytestconfig: pytest.Config) -> None:
-    golden = json.loads((pytestconfig.getoption("--golden") / "stpn.json").read_text())
-    (case,) = [case for case in golden["cases"] if case["name"] == "maze_episode_a2c_loss"]
+def test_golden_episode(golden_case: Callable[[str, str], dict[str, Any]]) -> None:
+    case = golden_case("stpn", "maze_episode_a2c_loss")
     config, hidden = case["config"], case["dims"]["H"]
     maze = Maze(
         config["msize"],

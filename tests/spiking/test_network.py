@@ -553,7 +553,7 @@ EVENTS = from_raster(raster_of(1), DT)
         (lambda: PairSTDP(norm=1.0, low=-0.1), r"low is -0\.1; expected 0 or more"),
         (
             lambda: make(rule=PairSTDP(norm=12.5)),
-            r"norm is 12\.5; expected at most 12, that of 12 weights of 1",
+            r"norm is 12\.5; expected at most 12, the sum of 12 weights of 1",
         ),
         (
             lambda: make(synapses=IdealSynapses(0.0, 2.0)),
@@ -565,7 +565,7 @@ EVENTS = from_raster(raster_of(1), DT)
         ),
         (lambda: make(neuron=ExpLIF()), "neuron is a ExpLIF; expected a LIF"),
         (lambda: make()(raster_of(0).float().to_sparse()), "x is a torch.sparse_coo tensor; exp"),
-        (lambda: make()(EVENTS), "x is a Events; expected a dense raster, or respond for events"),
+        (lambda: make()(EVENTS), "x is a Events; expected a dense raster; for events call respond"),
         (lambda: make().respond(raster_of(0), 0.12), "events are a Tensor; expected Events"),
         (lambda: make()(torch.zeros(5, 2, 9)), r"x has shape \(5, 2, 9\); expected \(T, B, 12\)"),
         (lambda: make()(torch.zeros(0, SAMPLES, INPUTS)), r"x has shape \(0, 3, 12\)"),

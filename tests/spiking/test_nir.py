@@ -179,7 +179,7 @@ def branched() -> Any:
         (lambda: to_nir(layer_of(2, 2, inhibition=0.5)), "layer 0 has an inhibition of 0.5"),
         (lambda: to_nir(layer_of(2, 2, LIF(tau=inf))), "layer 0 has a tau of inf s; expected a fi"),
         (lambda: to_nir([layer_of(2, 3), layer_of(4, 2)]), "layer 1 has 4 inputs; expected 3"),
-        (lambda: from_nir(chain(linear())), "graph has 1 nodes; expected weights and LIF in turns"),
+        (lambda: from_nir(chain(linear())), "graph has 1 nodes; expected weights and LIF in turn"),
         (
             lambda: from_nir(chain(lif(), linear())),
             "node 'lif' is a LIF; expected Linear or Affine",

@@ -217,7 +217,7 @@ def test_a_large_step_gives_a_warning_with_both_figures() -> None:
         (lambda: LIF(threshold=nan), "threshold nan"),
         (lambda: LIF(refractory=-1.0), r"refractory is -1\.0; expected 0 or more"),
         (lambda: LIF(theta_increase=-0.1), "theta_increase is -0.1"),
-        (lambda: LIF(theta_tau=0.01), r"theta_tau is 0\.01; expected 0\.02 or more"),
+        (lambda: LIF(theta_tau=0.01), r"theta_tau is 0\.01; expected at least 0\.02"),
         (lambda: ExpLIF(width=0.0), "width is 0"),
         (lambda: ExpLIF(rate=-1.0), "rate is -1"),
         (lambda: ExpLIF(reset=3.0), "reset is 3"),

@@ -3,7 +3,6 @@
 For units and baselines, every case's outputs, last state, energies and gradients are compared.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -21,18 +20,9 @@ NORMS = {"pre": "pre", "post": "post", "G_only": "efficacy", "none": "none", Non
 CELL = ("weight", "bias", "weight_lambda", "weight_gamma")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "case" not in metafunc.fixturenames:
-        return
-    golden = json.loads((metafunc.config.getoption("--golden") / "stpn.json").read_text())
-    cases = [case for case in golden["cases"] if metafunc.function.wanted(case)]
-    assert cases, "no golden case of this kind"
-    metafunc.parametrize("case", cases, ids=[case["name"] for case in cases])
-
-
 def of(wanted: Callable[[Case], bool]) -> Any:
     def mark(function: Any) -> Any:
-        function.wanted = wanted
+        function.golden = "stpn", wanted
         return function
 
     return mark

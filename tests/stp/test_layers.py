@@ -219,6 +219,8 @@ def test_meta_device_has_shapes_only() -> None:
     layer = STPN(4, 3, device="meta")
     output, state = layer(torch.empty(5, 2, 4, device="meta"))
     assert output.shape == (5, 2, 3) and state.F.shape == (2, 3, 7) and output.is_meta
+    energy = layer.energy(torch.empty(5, 2, 4, device="meta"))
+    assert energy.shape == (5, 2, 3) and energy.is_meta
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -407,8 +409,8 @@ GOOD = torch.zeros(5, 2, 4)
     [
         (torch.zeros(5, 2, 6), None, None, r"x has shape \(5, 2, 6\); expected 4 features"),
         (torch.zeros(4), None, None, r"x has shape \(4,\)"),
-        (torch.zeros(0, 2, 4), None, None, r"\(0, 2, 4\); expected one step"),
-        (torch.zeros(5, 0, 4), None, None, r"\(5, 0, 4\); expected one step"),
+        (torch.zeros(0, 2, 4), None, None, r"\(0, 2, 4\); expected at least one step"),
+        (torch.zeros(5, 0, 4), None, None, r"\(5, 0, 4\); expected at least one step"),
         (GOOD.double(), None, None, "x is torch.float64; expected torch.float32"),
         (GOOD.to("meta"), None, None, "x is on meta; expected cpu"),
         (GOOD, state_of((3, 3), (3, 3, 7)), None, r"state.h has shape \(3, 3\); expected \(2, 3\)"),
@@ -476,8 +478,8 @@ def test_bad_input_of_cells_and_stacks() -> None:
     with pytest.raises(InputError, match=r"x has shape \(1, 2, 4\); expected \(B, 4\)"):
         STPNCell(4, 3)(torch.zeros(1, 2, 4))
     stack = STPN(4, 3, num_layers=2)
-    with pytest.raises(InputError, match="state is of 3 layers; expected 2"):
+    with pytest.raises(InputError, match="state has 3 layers; expected 2"):
         stack(GOOD, (None, None, None))
     packed = pack_padded_sequence(GOOD, torch.tensor([5, 2]))
-    with pytest.raises(InputError, match="lengths are given beside a packed sequence"):
+    with pytest.raises(InputError, match="lengths are given with a packed sequence"):
         stack(packed, None, torch.tensor([5, 2]))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from plastorch.stp import Dynamics, Parameters, STPNState, sequence, unroll
+from plastorch.stp import Dynamics, Parameters, STPNState, layout, sequence, unroll
 from plastorch.stp.sequence import run_sequence
 
 STEPS, BATCH, INPUTS, HIDDEN = 7, 3, 4, 3
@@ -87,7 +87,7 @@ def test_compiled_equals_torch(part: int) -> None:
 def test_blocks_of_any_size_give_the_same(scratch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     tensors = make(Dynamics())
     expected = outcome(unroll, tensors, Dynamics(), None)
-    monkeypatch.setattr(sequence, "SCRATCH_BYTES", scratch)
+    monkeypatch.setattr(layout, "SCRATCH_BYTES", scratch)
     for actual, wanted in zip(
         outcome(run_sequence, tensors, Dynamics(), None), expected, strict=True
     ):

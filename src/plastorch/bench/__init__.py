@@ -1,4 +1,4 @@
-"""Speed of plastorch against peers: groups of rows, each two sides interleaved in one process."""
+"""Speed of plastorch against peers: groups of rows; each row interleaves two sides in a process."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -24,7 +24,7 @@ def run_group(
 ) -> None:
     """Measures one of :func:`groups`, reports each row, and writes all as JSON if ``out`` is given.
 
-    ``tell`` gets a line per row; ``warn`` gets lines on what the rows take, and on those left out.
+    ``tell`` gets a line per row; ``warn`` gets lines on the rows' cost and on rows left out.
     Raises InputError, before any work, if ``out`` can't be written, an extra is not installed, or
     data or the peer is missing.
     """

@@ -1,4 +1,4 @@
-"""Peers that plastorch is measured against: files of its repository, no part of the package."""
+"""Peers that plastorch is measured against: files of its repository, not part of the package."""
 
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
@@ -12,7 +12,7 @@ from plastorch.engine.errors import InputError
 def peer(system: str) -> Any:
     """Returns the module ``benchmarks/peers/SYSTEM.py`` of a checkout.
 
-    Raises InputError unless the current folder or plastorch's own is one of a checkout.
+    Raises InputError unless the current folder or plastorch's own folder is in a checkout.
     """
     file = Path("benchmarks", "peers", f"{system}.py")
     for root in (Path.cwd(), Path(__file__).parents[3]):

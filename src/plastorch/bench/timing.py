@@ -1,4 +1,4 @@
-"""Fair timing: two sides in turn in one process; medians, of CPU time for one thread."""
+"""Fair timing: two sides take turns in one process; medians, of CPU time for one thread."""
 
 import contextlib
 import gc
@@ -53,10 +53,10 @@ def interleaved(
     around_ours: Callable[[], AbstractContextManager[object]] = nullcontext,
     threads: int = 1,
 ) -> tuple[float, float]:
-    """Returns the median seconds per call of ours and peer, which take turns.
+    """Returns the median seconds per call of ``ours`` and ``peer``, which take turns.
 
-    The seconds are CPU time for one thread, else wall-clock time. Untimed are a few calls before,
-    and entering the context that ``around_ours`` returns.
+    The seconds are CPU time for one thread, else wall-clock time. The first few calls, and entering
+    the context that ``around_ours`` returns, are not timed.
     """
     seconds: tuple[list[float], list[float]] = ([], [])
     clock = time.process_time if threads == 1 else time.perf_counter
@@ -82,7 +82,7 @@ def program_mb(program: str, *arguments: str, doing: str) -> int:
     Args:
         program: source of the program, which prints nothing.
         arguments: its command line arguments.
-        doing: what it does, for the error.
+        doing: what the program does, for the error message.
 
     Raises:
         InputError: the program failed.

@@ -26,22 +26,23 @@ USAGE = """usage: plastorch COMMAND ...
 
 commands:
   list                      every experiment: paper, data, expected figure, cost
-  run EXPERIMENT [OPTIONS]  runs it: progress, a run folder, claims, a report
+  run EXPERIMENT [OPTIONS]  runs an experiment: a run folder, claims, a report
   sweep EXPERIMENT …        runs over values of settings and seeds, side by side
-  report [RUNS]             RUNS/index.html: a gallery, and a page per run
-  report RUN RUN …          a page that compares runs
+  report [RUNS]             writes a gallery (RUNS/index.html) and run pages
+  report RUN RUN …          writes a page that compares runs
   models [NAME]             trained networks in the package, and their cards
-  files VERB                scan, fit, predict, watch, show, …: by metadata
-  data status | get NAME    which data sets are at hand, and where
+  files VERB                classifies files by metadata: scan, fit, predict, …
+  data status | get NAME    shows which data sets are at hand; downloads one
   bench [GROUP]             speed against peers, interleaved in one process
-  completion SHELL          for bash, zsh or fish: completes what is typed
+  completion SHELL          a completion script for bash, zsh or fish
 
-plastorch help COMMAND says more; help run EXPERIMENT lists its settings."""
+plastorch help COMMAND shows a command's options; plastorch help run EXPERIMENT
+shows an experiment's settings."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status (0 done, 1 claim fails, 2 bad input, 130 stopped)."""
-    # OpenMP reads this while torch is loaded. By default, its idle threads spin for milliseconds on
+    # OpenMP reads this when torch is loaded. By default, its idle threads spin for milliseconds on
     # cores that other threads need.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     for stream in (sys.stdout, sys.stderr):
@@ -111,7 +112,7 @@ def list_experiments(arguments: list[str]) -> int:
 
     @dataclass(frozen=True)
     class Options:
-        """Lists every experiment: paper, data, expected figure, cost on two cores, data at hand.
+        """Lists every experiment: paper, data, expected figure, cost on two CPU cores.
 
         Args:
             data: data root; default PLASTORCH_DATA, else the user's cache folder.
@@ -125,19 +126,19 @@ def list_experiments(arguments: list[str]) -> int:
 
         options = parse(Options, "plastorch list", arguments)
     longest = max(map(len, experiments()))
-    print("Costs are those of two CPU cores; data is read from", data_root(options.data))
+    print("Costs are for two CPU cores; data is read from", data_root(options.data))
     for paper in dict.fromkeys(experiment.paper for experiment in experiments().values()):
         print(f"\n{textwrap.fill(paper, COLUMNS)}")
         for experiment in experiments().values():
             if experiment.paper != paper:
                 continue
-            needed = "generated, at hand"
-            if name := experiment.data:
-                needed = f"{name}, {at_hand(CATALOG[name], options.data)}"
+            needed = experiment.data or "generated, at hand"
+            if needed in CATALOG:
+                needed += f", {at_hand(CATALOG[needed], options.data)}"
             print(f"  {experiment.name:{longest}}  {experiment.cost:14}  {needed}")
             print(textwrap.indent(textwrap.fill(experiment.expected, COLUMNS - 6), " " * 6))
     for name, why in broken().items():
-        print(f"\n{one_line(f'{name} can not be loaded: {why}')}")
+        print(f"\n{one_line(f'{name} cannot be loaded: {why}')}")
     return 0
 
 
@@ -155,7 +156,7 @@ def data(arguments: list[str]) -> int:
         return 0
 
     def status(data: Path | None = None) -> None:
-        """Shows which data sets are at hand, where, with checksums.
+        """Shows which data sets are at hand, where, and their files with checksums.
 
         Args:
             data: data root; default PLASTORCH_DATA, else the user's cache folder.

@@ -15,13 +15,13 @@ def bench(arguments: list[str]) -> int:
     from plastorch.bench import groups, run_group
 
     def options(group: tyro.conf.Positional[str] = "softhebb", out: Path | None = None) -> None:
-        """Measures speed against peers, interleaved in one process; ratio = peer / ours, medians.
+        """Measures speed against peers, interleaved in one process; ratio = median peer / ours.
 
-        Needs a checkout of plastorch's repository, where the peers are.
+        Needs a checkout of plastorch's repository, which has the peers' programs.
 
         Args:
             group: group of rows to measure.
-            out: JSON file for the rows; without it they are only shown.
+            out: JSON file for the rows; if not given, they are only shown.
         """
         check_one_of(groups(), GROUP=group)
         run_group(group, out, print, partial(print, file=sys.stderr))

@@ -1,4 +1,4 @@
-"""Help of experiments, kept in the user's cache: their settings import torch, for a second."""
+"""Help of experiments, kept in the user's cache: importing their settings, and torch, is slow."""
 
 import contextlib
 import hashlib
@@ -15,10 +15,10 @@ from plastorch.engine.output import WriteError, write_atomically
 
 
 def print_help(prog: str, config: type | str, parse: Callable[[], object]) -> None:
-    """Prints the help of a command that ``parse`` would print, which is made once per version.
+    """Prints the help that ``parse`` would print, from a cache that is filled once per version.
 
-    Terminals have colors, and lines as wide as they are; each has help of its own. Settings
-    (``config``) of another package can change at any time, so their help isn't kept.
+    There is one entry for each width of a terminal, and for colors or none. Settings (``config``)
+    of another package can change at any time, so their help isn't cached.
     """
     if not (config if isinstance(config, str) else config.__module__).startswith("plastorch."):
         with contextlib.suppress(SystemExit):

@@ -9,9 +9,9 @@ def models(arguments: list[str]) -> int:
     """Runs ``plastorch models [NAME]``."""
 
     def options(name: tyro.conf.Positional[str | None] = None) -> str | None:
-        """Lists the networks inside the package, or prints the model card of one of them.
+        """Lists the trained networks in the package, or prints the model card of one.
 
-        Each is loaded by SoftHebbNet.from_pretrained(NAME).
+        To load one in Python: SoftHebbNet.from_pretrained(NAME).
 
         Args:
             name: name of the network whose card is printed.
@@ -32,5 +32,5 @@ def models(arguments: list[str]) -> int:
         print(f"{card.name}  {card.data}, {accuracy} right, {megabytes:.1f} MB, seed {card.seed}")
         print(f"    {card.command}")
     if not found:
-        print("no network is inside this version of the package")
+        print("this version of the package has no trained network")
     return 0

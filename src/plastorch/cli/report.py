@@ -14,10 +14,10 @@ def report(arguments: list[str]) -> int:
     def options(
         runs: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),), out: Path | None = None
     ) -> tuple[tuple[Path, ...], Path | None]:
-        """Writes RUNS/index.html, a gallery, and the page of every run; or compares runs on a page.
+        """Writes RUNS/index.html, a gallery, and a page per run; or a page that compares runs.
 
         Args:
-            runs: folder of all runs; or run folders to compare, and folders of these.
+            runs: folder of all runs; or run folders to compare, or folders of run folders.
             out: page that compares runs; default comparison.html, beside the run folders.
         """
         return runs, out
@@ -33,7 +33,7 @@ def report(arguments: list[str]) -> int:
         say_where("comparison", write_comparison(folders, out))
         return 0
     if out is not None:
-        raise InputError(f"out is {str(out)!r}; expected it only where runs are compared")
+        raise InputError(f"out is {str(out)!r}; expected none unless runs are compared")
     (given,) = runs or (Path("runs"),)
     if (given / "result.json").is_file():
         say_where("report", write_report(given, panels_of))
@@ -50,5 +50,5 @@ def _runs_in(folder: Path) -> list[Path]:
         return []
     found = sorted(result.parent for result in folder.glob("*/result.json"))
     if not found:
-        raise InputError(f"{folder}: expected a run folder, or a folder of these; found no run")
+        raise InputError(f"{folder}: expected a run folder, or a folder of them; found no run")
     return found

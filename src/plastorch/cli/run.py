@@ -33,13 +33,13 @@ class RunOptions:
         out: folder of all runs.
         data: data root; default PLASTORCH_DATA, else the user's cache folder.
         device: auto, cpu, or cuda[:N].
-        quick: smoke run of at most a minute, never a source of figures.
+        quick: smoke run of at most a minute; its figures are not results.
         resume: run folder to continue; its own settings apply.
         strict: exit with status 1 if a claim that the experiment asserts does not hold.
         json: print result.json, with the claims, and nothing else on stdout.
         quiet: print the outcome and errors only, no progress.
-        log: tensorboard to write what goes to metrics.jsonl as TensorBoard's events, too, into the
-            folder tensorboard of the run.
+        log: tensorboard to also write the metrics of metrics.jsonl as TensorBoard events, into the
+            run's folder tensorboard.
     """
 
     seed: int = 0
@@ -120,7 +120,7 @@ def described_experiments() -> str:
         f"  {name:{longest}}  {textwrap.shorten(found.expected, 76 - longest, placeholder=' …')}"
         for name, found in experiments().items()
     ]
-    return "\n".join(["experiments:", *lines, "", "plastorch list: papers, data and costs"])
+    return "\n".join(["experiments:", *lines, "", "plastorch list shows papers, data and costs."])
 
 
 def _run(folder: Any, options: RunOptions, device: str | None = None) -> int:
@@ -221,7 +221,7 @@ def _show(result: dict[str, Any]) -> None:
     if not result["claims"] or result["quick"]:
         return
     if all(claim["holds"] is None for claim in result["claims"]):
-        print("no claim is asserted with these settings and data; the report lists them")
+        print("no claim is asserted with these settings and data; the report lists all claims")
         return
     console = Console()
     table = Table(box=None, pad_edge=False, width=min(console.width, MOST_COLUMNS))
@@ -233,7 +233,7 @@ def _show(result: dict[str, Any]) -> None:
         figures = bound(claim), measure(name, claim["measured"]), MARKS[claim["holds"]]
         table.add_row(Text(claim["statement"]), *(each.replace(NBSP, " ") for each in figures))
     console.print(table)
-    print(f"{verdict(result['claims'])}; the report says more")
+    print(f"{verdict(result['claims'])}; see the report")
 
 
 def plain_table(rows: Sequence[Sequence[str]]) -> Table:

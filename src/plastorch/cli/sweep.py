@@ -34,11 +34,11 @@ class SweepOptions:
         out: folder of all runs; on a cluster, one that all machines share.
         data: data root; default PLASTORCH_DATA, else the user's cache folder.
         device: auto, cpu or cuda; with auto, each run has a GPU if there are any.
-        quick: smoke runs of at most a minute, never a source of figures.
+        quick: smoke runs of at most a minute; their figures are not results.
         resume: folder of a sweep to continue; its own settings apply.
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto; without it, runs
-            are processes of this machine, which need no Ray.
-        cpus_per_run: number of CPUs per run; as many runs go on at a time as fit the CPUs.
+            are processes on this machine, which need no Ray.
+        cpus_per_run: number of CPUs per run; as many runs go at the same time as the CPUs allow.
         json: print a list of the finished runs' result.json, and nothing else on stdout.
     """
 
@@ -78,7 +78,7 @@ def sweep(arguments: list[str]) -> int:
         planned = {"seeds", "quick", "no_quick", "device", "cpus_per_run"} & named(arguments)
         if given or planned:
             raise InputError(
-                "resume goes on with a sweep as it was planned; expected no fields, and no "
+                "resume continues a sweep as it was planned; expected no fields, and no "
                 "--seeds, --quick, --device or --cpus-per-run"
             )
         return _resume(experiment.name, options)
@@ -118,11 +118,11 @@ def _parsed(
     both.__annotations__["grid"] = titled(grid_of(config), experiment.name)
     both.__doc__ = f"""Runs {experiment.name} for all combinations of values and seeds.
 
-    A setting takes values with commas between: --FIELD a,b,c.
+    A setting takes several values, separated by commas: --FIELD a,b,c.
 
-    Each is what plastorch run takes; True or False for a switch.
+    Each is written as for plastorch run; True or False for a switch.
 
-    Of a list, quoted: --FIELD "a b,c" is two lists, a b and c; --FIELD "" is an empty one.
+    Lists are quoted: --FIELD "a b,c" is two lists, a b and c; --FIELD "" is an empty list.
     """
     prog = f"plastorch sweep {experiment.name}"
     options, grid = parse(both, prog, arguments)
@@ -142,7 +142,7 @@ def _values(config: type[Any], name: str, text: str, prog: str) -> list[Any]:
         except ValueError as error:
             raise InputError(f"{name} is {text!r}: {error}") from None
         if not words and get_origin(hint) is not tuple:  # a list may be empty
-            raise InputError(f"{name} is {text!r}; expected values with commas between")
+            raise InputError(f"{name} is {text!r}; expected values separated by commas")
         option = f"--{name.replace('_', '-')}"
         found = getattr(parse(one, prog, [option, *words]), name)
         if found in values:

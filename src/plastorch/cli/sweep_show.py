@@ -14,7 +14,7 @@ from plastorch.engine.sweep_plan import Sweep, Trial
 
 
 def run_and_show(sweep: Sweep, address: str | None, as_json: bool) -> int:
-    """Runs the rest of a sweep, and returns the exit status; Interrupted says how to go on."""
+    """Runs the rest of a sweep, and returns the exit status; Interrupted says how to resume."""
     where = f" --address {address}" if address else ""
     console = Console(stderr=True)
     with _progress(console) as progress:
@@ -27,7 +27,7 @@ def run_and_show(sweep: Sweep, address: str | None, as_json: bool) -> int:
         )
         done = len(sweep.trials) - len(waiting)
         task = progress.add_task("runs", total=len(sweep.trials), completed=done)
-        how = f"go on with: plastorch sweep {sweep.experiment} --resume {sweep.path}{where}"
+        how = f"resume with: plastorch sweep {sweep.experiment} --resume {sweep.path}{where}"
         try:
             with resumable(how), closing(_ended(sweep, waiting, address)) as trials:
                 for number, failed in trials:

@@ -9,7 +9,7 @@ MOST_SHOWN = 1000
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Says what was expected in place of a word, and what may have been meant."""
+    """Returns what was expected in place of a word, and what may have been meant."""
     choices = list(choices)
     return f"expected one of {', '.join(choices)}{did_you_mean(word, choices)}"
 

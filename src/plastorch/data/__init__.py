@@ -1,4 +1,4 @@
-"""Data sets, used offline: from the data root, a folder of the user, or the package."""
+"""Data sets, used offline: from the data root, a folder of your own, or the package."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -36,10 +36,10 @@ _LAZY = {
     "resized_crop_and_flip": "images.augment",
 }
 
-if not TYPE_CHECKING:  # type checkers would take any name for one that is here
+if not TYPE_CHECKING:  # type checkers would accept any name here
 
     def __getattr__(name: str) -> object:
-        """Imports names that need torch only on access: ``plastorch list`` does without."""
+        """Imports names that need torch only on access: ``plastorch list`` does without torch."""
         if name not in _LAZY:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

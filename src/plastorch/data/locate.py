@@ -19,7 +19,7 @@ def find_set(entry: Entry, root: Path) -> Path | None:
 def located(entry: Entry, data: str | Path | None) -> Path:
     """Returns the folder of a set in the data root.
 
-    Raises InputError, which says how to get the set, if it is missing.
+    Raises InputError if the set is missing; the message says how to get it.
     """
     root = data_root(data)
     if folder := find_set(entry, root):

@@ -22,9 +22,9 @@ def data_root(data: str | Path | None = None) -> Path:
 
 
 def named_by(data: str | Path | None = None) -> str:
-    """Returns how the data root was given; a given one is used or refused, never replaced.
+    """Returns how the data root was given: ``data``, ``$PLASTORCH_DATA``, or empty for the default.
 
-    This is ``data``, ``$PLASTORCH_DATA``, or empty for the default data root.
+    A given data root is used or refused, never replaced by another.
     """
     if data is not None:
         return "data"

@@ -39,15 +39,15 @@ class SetStatus:
 
     @property
     def present(self) -> bool:
-        """Whether all needed files exist; each file's check tells about its content."""
+        """Whether all needed files exist; for their content see each file's check."""
         return self.at_hand == AT_HAND
 
 
 def at_hand(entry: Entry, data: str | Path | None = None) -> str:
-    """Says what can be loaded for a set.
+    """Returns what can be loaded of a set, in words.
 
-    This is ``at hand``, ``incomplete``, ``own images at hand``, ``6,000 of it at hand`` (MNIST's in
-    the package) or ``not at hand``.
+    These are ``at hand``, ``incomplete``, ``own images at hand``, ``6,000 of it at hand`` (the
+    digits of MNIST in the package) or ``not at hand``.
     """
     root = data_root(data)
     if folder := find_set(entry, root):

@@ -1,4 +1,4 @@
-"""Text that every Python has at hand: the source of its standard library. No download."""
+"""Text that comes with every Python: the source of its standard library. No download."""
 
 import sysconfig
 from hashlib import sha256
@@ -12,11 +12,11 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 
 SYMBOLS = 128
-"""Number of different characters: those of ASCII. Others are read as a question mark."""
+"""Number of different characters, those of ASCII; others are read as question marks."""
 LEFT_OUT = {"site-packages", "dist-packages", "test", "tests"}
-"""Folders whose files are not of the library, or not with every Python."""
+"""Folders whose files are not part of the library, or not of every Python."""
 MACHINE = "_sysconfigdata"
-"""Beginning of the names of files that are about the machine."""
+"""Beginning of the names of files that differ from machine to machine."""
 PARTS = 10
 """Number of parts of the files: one to test, one to validate, the others to learn from."""
 
@@ -34,16 +34,16 @@ class Text(NamedTuple):
 def library_source(root: Path | None = None) -> Text:
     """Reads the source of Python's standard library.
 
-    A file's part follows from its path alone, so that it stays as other files come and go.
+    A file's part follows from its path alone, so it stays the same when other files come and go.
 
     Args:
-        root: folder of the library; by default that of the Python that runs.
+        root: folder of the library; by default that of the running Python.
 
     Returns:
         The text, about 12 million characters with Python 3.11.
 
     Raises:
-        InputError: A part has no file.
+        InputError: a part has no file.
 
     Example:
         >>> text = library_source()
@@ -72,13 +72,13 @@ def _tensor(characters: bytes) -> Tensor:
 
 
 STRING = 7
-"""Length of the strings that are told from others: six characters, and the one to be predicted."""
+"""Length of compared strings: six characters, and the one to be predicted."""
 
 
 def windows(text: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Cuts a text into windows, int64 [N, T], and the characters that follow each of theirs.
+    """Cuts a text into windows, int64 [N, T]; returns them and the characters that follow, [N, T].
 
-    What is left at its end is dropped.
+    An incomplete window at the end is dropped.
 
     Example:
         >>> read, following = windows(torch.tensor([0, 1, 2, 3, 4, 5]), 2)
@@ -90,10 +90,11 @@ def windows(text: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
 
 def new_repeats(read: Tensor, following: Tensor, known: Tensor) -> Tensor:
-    """Tells which characters only the window itself can tell.
+    """Returns which characters can be predicted only from the window itself.
 
-    They end a string of seven characters that is in the window before, and nowhere in a text that
-    is known. Such are names that a file introduces: who reads them a second time can complete them.
+    They end a string of seven characters that occurs earlier in the window, and nowhere in the
+    known text. Examples are names that a file introduces: a reader can complete them the second
+    time.
 
     Args:
         read: windows [N, T].
@@ -101,7 +102,7 @@ def new_repeats(read: Tensor, following: Tensor, known: Tensor) -> Tensor:
         known: text that models learn from [M].
 
     Returns:
-        Whether this is so of each character that follows, bool [N, T].
+        Whether this holds for each following character, bool [N, T].
     """
     strings = _strings(torch.cat([read, following[:, -1:]], dim=1))
     elsewhere = torch.unique(_strings(known))

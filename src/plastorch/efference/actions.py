@@ -170,7 +170,7 @@ def on(values: Tensor, device: torch.device | str) -> Tensor:
 
 
 def any_on_cpu(bad: Tensor) -> bool:
-    """Whether a value is bad; False on an accelerator, whose values would have to be waited for."""
+    """Whether a value is bad; False on an accelerator, as a check would wait for its values."""
     return bad.device.type == "cpu" and bool(bad.any())
 
 

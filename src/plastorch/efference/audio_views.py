@@ -56,7 +56,7 @@ class AudioViews(Views):
             raise InputError(f"length is ({low}, {high}); expected 0 < low <= high <= 1")
         if self.shift < 0 or not 0 <= self.gain < math.inf:
             raise InputError(
-                f"shift is {self.shift} and gain {self.gain}; expected 0 or more of both"
+                f"shift is {self.shift} and gain {self.gain}; expected 0 or more for both"
             )
         if not -math.inf < self.snr[0] <= self.snr[1] < math.inf:
             raise InputError(f"snr is {self.snr}; expected low <= high")
@@ -107,9 +107,9 @@ class AudioViews(Views):
             Views, float32 [B, 1, bands, frames].
 
         Raises:
-            InputError: the clips have another shape or type, the number of actions differs, or that
-                of a field's numbers, or, on the CPU, an action is not finite, or a crop has no
-                length or leaves the clip.
+            InputError: the clips have another shape or type, there are more or fewer actions (or
+                values of a field) than clips, or, on the CPU, an action is not finite, or a crop
+                has no length or leaves the clip.
         """
         _check_clips(sources)
         _check_crops(len(sources), actions)
@@ -188,7 +188,7 @@ def _check_crops(count: int, actions: AudioActions) -> None:
     check_audio_actions(actions)
     check_lengths(actions)
     if len(actions.start) != count:
-        raise InputError(f"actions are of {len(actions.start)} views; expected {count}, the clips")
+        raise InputError(f"actions are of {len(actions.start)} views; expected {count}, as clips")
     if actions.start.device.type == "cpu":
         check_finite(actions=torch.stack([*actions[:5], *actions[6:]]))  # all but the noise seed
     outside = ~((actions.start >= -1e-5) & (actions.start + actions.length <= 1 + 1e-5))

@@ -66,7 +66,7 @@ class Bins:
             b: actions of the second view.
 
         Returns:
-            Classes, int64 [B, K]. Unknown ones are -1: all factors if a view is solarized (unless
+            Classes, int64 [B, K], -1 where unknown: all factors if a view is solarized (unless
             that is itself a factor, in "full"); brightness, contrast, saturation and hue if a view
             is gray.
 
@@ -158,7 +158,7 @@ def estimate_bins(
 
 
 def equal_edges(low: float, high: float, count: int = 6) -> tuple[float, ...]:
-    """Returns the edges of bins of equal width; values outside belong to the bin at their end.
+    """Returns the edges of bins of equal width; values outside belong to the nearest bin.
 
     Classes are clamp(round((v - low) / (high - low) n - 1/2), 0, n - 1). Halves are rounded to
     even, so every other edge between two bins belongs to the lower one.

@@ -55,7 +55,7 @@ def blurred(view: Tensor, sigma: Tensor) -> Tensor:
     taps = int(0.1 * view.shape[-1]) // 2 * 2 + 1
     if taps == 1:
         return view
-    if view.device.type != "cpu":  # where finding the blurred views would have to wait
+    if view.device.type != "cpu":  # finding the blurred views would wait for the device
         return _convolved(view, sigma, taps)
     rows = sigma.nonzero()[:, 0]
     if not len(rows):

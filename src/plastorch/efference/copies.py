@@ -211,7 +211,7 @@ def egocentric_audio(a: AudioActions, b: AudioActions) -> Tensor:
 
 
 def command(a: Actions, b: Actions, kind: Kind) -> Tensor:
-    """Returns the efference copy of a kind, from view a to b [B, K]; FACTORS[kind] names factors.
+    """Returns the efference copy of a kind, from view a to b [B, K]; FACTORS[kind] names them.
 
     Raises:
         InputError: the kind is unknown, or the actions are of another kind of view.
@@ -235,4 +235,4 @@ def _check_pair(a: ImageActions, b: ImageActions) -> None:
 
 def _check_count(first: int, second: int) -> None:
     if first != second:
-        raise InputError(f"b has {second} views; expected {first}, as many as a")
+        raise InputError(f"b has {second} views; expected {first}, as many as in a")

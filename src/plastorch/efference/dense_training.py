@@ -31,8 +31,8 @@ def train_dense(
         epochs: number of epochs.
         batch_size: number of scenes per update.
         learning_rate: initial learning rate; it decays to 0 along half a cosine.
-        path: random seed of order, dropout and sampled regions, and the place of the training
-            among others of that seed.
+        path: random seed of order, dropout and sampled regions, then numbers that identify the
+            training among others with that seed.
 
     Returns:
         Mean loss in each epoch.

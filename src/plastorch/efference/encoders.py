@@ -50,7 +50,7 @@ class Encoder(nn.Module):
 
 
 class Frozen(Encoder):
-    """Copy of an encoder that stays as it is: without gradients, always in eval mode."""
+    """Copy of an encoder that never changes: without gradients, always in eval mode."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(deepcopy(encoder.trunk), encoder.features)
@@ -68,7 +68,8 @@ def resnet(
 
     Args:
         depth: number of layers.
-        stem: first layers, for inputs of 32 x 32, of 96 x 96, or of 224 x 224 and more pixels.
+        stem: first layers, for inputs of 32 x 32, 96 x 96, or 224 x 224 pixels and more; see
+            ``Stem``.
         channels: number of input channels.
         width: channels of the first stage; D is 8 times as many, or 32 times at depth 50.
 

@@ -5,17 +5,26 @@ Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, Neur
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from plastorch.efference.losses import manipulation
 from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.streams import made_with
 
 
 def projection(
-    features: int, hidden: int, out: int, *, layers: int = 2, last_norm: bool = True
+    features: int,
+    hidden: int,
+    out: int,
+    *,
+    layers: int = 2,
+    last_norm: bool = True,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> nn.Sequential:
     """Builds linear layers with batch normalization and ReLU between them.
 
@@ -24,8 +33,11 @@ def projection(
         hidden: number of units of all layers but the last.
         out: number of units of the last layer.
         layers: number of layers.
-        last_norm: normalize the last layer, without shift, as in SimCLR; otherwise it has a bias,
-            as in BYOL's projection and prediction.
+        last_norm: whether to normalize the last layer, without shift, as in SimCLR; otherwise it
+            has a bias, as in BYOL's projection and prediction.
+        generator: random generator of the initial weights; torch's global one if None.
+        device: device of the weights.
+        dtype: type of the weights.
 
     Returns:
         Module from [B, features] to [B, out].
@@ -40,13 +52,14 @@ def projection(
     check_positive(features=features, hidden=hidden, out=out, layers=layers)
     widths = [features] + [hidden] * (layers - 1)
     parts: list[nn.Module] = []
-    for inputs in widths[:-1]:
-        parts += [nn.Linear(inputs, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()]
-    parts.append(nn.Linear(widths[-1], out, bias=not last_norm))
-    if last_norm:
-        norm = nn.BatchNorm1d(out)
-        norm.bias.requires_grad_(False)
-        parts.append(norm)
+    with made_with(generator, device, dtype):
+        for inputs in widths[:-1]:
+            parts += [nn.Linear(inputs, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()]
+        parts.append(nn.Linear(widths[-1], out, bias=not last_norm))
+        if last_norm:
+            norm = nn.BatchNorm1d(out)
+            norm.bias.requires_grad_(False)
+            parts.append(norm)
     return nn.Sequential(*parts)
 
 
@@ -84,7 +97,7 @@ class ActionHead(nn.Module):
     """
 
     def more_views(self, view_a: Tensor, targets: Tensor) -> Tensor | None:
-        """Makes the views that a head needs beside the two of the method, if any.
+        """Makes the views that a head needs besides the two of the method, if any.
 
         Args:
             view_a: one view of each source [B, ...].
@@ -93,7 +106,7 @@ class ActionHead(nn.Module):
         return None
 
     def losses(self, of: Transitions, weights: Tensor) -> HeadLosses:
-        """Returns the loss of predicting actions, or by actions.
+        """Returns the loss of predicting actions, or of predicting features from actions.
 
         Args:
             of: transitions.
@@ -103,7 +116,7 @@ class ActionHead(nn.Module):
 
 
 class InverseModel(ActionHead):
-    """Inverse model: infers from the features of two views the action between them.
+    """Inverse model: infers the action between two views from their features.
 
     q_M(g | h, h') is one distribution per factor of the action: a hidden layer with batch
     normalization on the concatenated features, and one linear layer for the logits of all factors.
@@ -112,6 +125,7 @@ class InverseModel(ActionHead):
         features: number of features D of the encoder.
         sizes: number of classes of each factor; 1 for a factor that never changes.
         hidden: number of hidden units.
+        made: generator, device and dtype of the initial weights, as of :func:`projection`.
 
     Raises:
         InputError: there is no factor, or a number is not positive.
@@ -122,14 +136,16 @@ class InverseModel(ActionHead):
         [8, 8, 2]
     """
 
-    def __init__(self, features: int, sizes: Sequence[int], hidden: int = 512) -> None:
+    def __init__(
+        self, features: int, sizes: Sequence[int], *, hidden: int = 512, **made: Any
+    ) -> None:
         super().__init__()
         if len(sizes) == 0 or min(sizes) < 1:
             raise InputError(
                 f"sizes is {tuple(sizes)}; expected one factor or more, each of a class or more"
             )
         self.sizes = list(sizes)
-        self.layers = projection(2 * features, hidden, sum(sizes), last_norm=False)
+        self.layers = projection(2 * features, hidden, sum(sizes), last_norm=False, **made)
 
     def forward(self, h: Tensor, h_next: Tensor) -> tuple[Tensor, ...]:
         """Returns the logits of each factor [B, size].

@@ -49,9 +49,9 @@ class LinearProbe(Phase):
         epochs: number of epochs over the training images.
         batch_size: number of images per update.
         learning_rate: initial learning rate; it decays to 0 along half a cosine.
-        bfloat16: run the encoder in bfloat16.
+        bfloat16: whether to run the encoder in bfloat16.
         apply: function that makes views of test images.
-        path: random seed, and the place of the training among others of that seed.
+        path: random seed, then numbers that identify the training among others with that seed.
         name: name of the phase.
 
     Raises:

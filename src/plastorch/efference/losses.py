@@ -190,7 +190,7 @@ def _check_targets(logits: Sequence[Tensor], targets: Tensor) -> None:
             f"targets have shape {tuple(targets.shape)} and type {targets.dtype}; expected "
             f"{(rows, len(logits))}, int64, and one row and factor or more"
         )
-    if targets.device.type != "cpu":  # whose values would have to be waited for
+    if targets.device.type != "cpu":  # a check would wait for the device
         return
     sizes = torch.tensor([of.shape[1] for of in logits])
     if ((targets < -1) | (targets >= sizes)).any():

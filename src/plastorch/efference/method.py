@@ -50,7 +50,7 @@ class Weights:
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} weight is {getattr(self, name)}; expected 0 or more")
         if not (self.discrimination or self.manipulation):
-            raise InputError("both weights are 0; expected one that is more")
+            raise InputError("both weights are 0; expected at least one above 0")
         if not all(0 <= value < math.inf for value in self.factors):
             raise InputError(f"factors is {self.factors}; expected weights of 0 or more")
         if self.manipulation and self.factors and not any(self.factors):

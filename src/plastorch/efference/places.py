@@ -1,7 +1,7 @@
 """Places where heads read an encoder: its features, or the output of any of its blocks.
 
-Features that tell an action exactly spend room on it. Reading a block before the last leaves later
-ones free to forget the action.
+Features that encode an action exactly spend capacity on it. Reading a block before the last leaves
+later blocks free to forget the action.
 """
 
 import math
@@ -53,11 +53,11 @@ class Reader(nn.Module):
             )
 
     def forward(self, read: Tensor) -> Tensor:
-        """Returns features [B, D] of what was read.
+        """Returns features [B, D] of a block's output.
 
         Raises:
-            InputError: it is neither a map nor a vector, has other channels than the block's last
-                parameters, or overflows half precision (on the CPU).
+            InputError: the output is neither a map nor a vector, has other channels than the
+                block's last parameters, or overflows half precision (on the CPU).
         """
         if self.place == OUTPUT:
             return read
@@ -125,7 +125,7 @@ def width(encoder: nn.Module, place: str) -> int:
 def read_blocks(
     encoder: nn.Module, views: Tensor, places: Iterable[str]
 ) -> tuple[Tensor, list[Tensor]]:
-    """Returns an encoder's output for views, and what each place gave."""
+    """Returns an encoder's output for views, and the output of each place."""
     read: dict[str, Tensor] = {}
 
     def keep(name: str) -> object:
@@ -142,7 +142,9 @@ def read_blocks(
             hook.remove()  # type: ignore[attr-defined]
     missing = [name for name in places if not isinstance(read.get(name), Tensor)]
     if missing:
-        raise InputError(f"efference_at is {missing[0]!r}, whose output is no tensor, or not used")
+        raise InputError(
+            f"efference_at is {missing[0]!r}; expected a block that is used and returns a tensor"
+        )
     return read[OUTPUT], [read[name] for name in places]
 
 

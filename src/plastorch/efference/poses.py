@@ -72,14 +72,14 @@ def affine_matrices(actions: ImageActions, height: int, width: int, size: int) -
 def crops(pose: Tensor) -> ImageActions:
     """Returns actions that crop and flip by poses Θ and leave colors alone.
 
-    The inverse of :func:`~plastorch.efference.theta`. A crop of a crop has the product of their
-    poses; the inverse of a pose leads back, but no crop inside the image does.
+    This is the inverse of :func:`~plastorch.efference.theta`. The pose of a crop of a crop is the
+    product of their poses; the inverse of a pose leads back, though not to a crop inside the image.
 
     Args:
         pose: poses [B, 3, 3].
 
     Raises:
-        InputError: the shape is another, or (on the CPU) a pose turns, shears, flips upside down,
+        InputError: the shape is wrong, or (on the CPU) a pose rotates, shears, flips upside down,
             or has no area.
 
     Example:
@@ -97,7 +97,7 @@ def crops(pose: Tensor) -> ImageActions:
         rest[:, [0, 1, 0, 1], [0, 1, 2, 2]] = 0
         rest[:, 2, 2] -= 1
         if rest.abs().max() > 1e-5 or not pose.isfinite().all():
-            raise InputError("pose turns or shears; expected zeros beside scales and shifts")
+            raise InputError("pose rotates or shears; expected zeros beside scales and shifts")
     one, none = torch.ones_like(width), torch.zeros_like(width)
     no = torch.zeros_like(width, dtype=torch.bool)
     actions = ImageActions(

@@ -33,7 +33,8 @@ def chosen_ridge(
     count = round(HELD_OUT * len(features))
     if len(targets) != len(features) or not 1 <= count <= len(features) - 2:
         raise InputError(
-            f"features are {len(features)} and targets {len(targets)}; expected as many, 6 or more"
+            f"features are {len(features)} and targets {len(targets)}; expected equal numbers, "
+            "6 or more"
         )
     x, y = as_numpy(features), as_numpy(targets)
 

@@ -1,12 +1,13 @@
 """Other heads that learn from actions, on the same encoder and views as the inverse model.
 
-AugSelf and E-SSL predict what was done, EquiMod what it leads to. All take the place of
+AugSelf and E-SSL predict the action, EquiMod its effect. All take the place of
 :class:`~plastorch.efference.heads.InverseModel` in a method, by its argument ``efference``; each
 has targets of its own: :class:`~plastorch.efference.values.Values` or
 :class:`~plastorch.efference.values.Rotations`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,8 @@ class AugSelf(ActionHead):
         features: number of features D of the encoder.
         sizes: one number per difference, as of :class:`~plastorch.efference.values.Values`.
         hidden: number of hidden units.
+        made: generator, device and dtype of the initial weights, as of
+            :func:`~plastorch.efference.heads.projection`.
 
     Raises:
         InputError: there is no difference to predict, or a number is not positive.
@@ -38,10 +41,12 @@ class AugSelf(ActionHead):
         torch.Size([4, 8])
     """
 
-    def __init__(self, features: int, sizes: Sequence[int], hidden: int = 512) -> None:
+    def __init__(
+        self, features: int, sizes: Sequence[int], *, hidden: int = 512, **made: Any
+    ) -> None:
         super().__init__()
         check_positive(sizes=len(sizes))
-        self.layers = projection(2 * features, hidden, len(sizes), last_norm=False)
+        self.layers = projection(2 * features, hidden, len(sizes), last_norm=False, **made)
 
     def forward(self, h: Tensor, h_next: Tensor) -> Tensor:
         """Returns the predicted differences [B, K] of features before and after [B, D]."""
@@ -65,8 +70,8 @@ class EquiMod(ActionHead):
     Devillers, Lefort, *EquiMod: An Equivariance Module to Improve Visual Instance Discrimination*,
     ICLR 2023, arXiv 2211.01244. With embeddings z = g(h) of its own and predictions ẑ, the loss is
     the mean of -log(exp(cos(z_i, ẑ_i) / T) / Σ_k exp(cos(z_i, z_k) / T)) over views i; k are all
-    views of other sources. The paper predicts from an image without augmentation, which is a third
-    view; here from the other view, so that all heads see the same views.
+    views of other sources. The paper predicts from an image without augmentation, a third view;
+    here the prediction is from the other view, so that all heads see the same views.
 
     Args:
         features: number of features D of the encoder.
@@ -75,6 +80,8 @@ class EquiMod(ActionHead):
         hidden: number of hidden units of embedding and predictor.
         out: dimension P of embeddings.
         temperature: temperature T.
+        made: generator, device and dtype of the initial weights, as of
+            :func:`~plastorch.efference.heads.projection`.
 
     Raises:
         InputError: the action has no parameter, or a number is not positive.
@@ -89,16 +96,17 @@ class EquiMod(ActionHead):
         self,
         features: int,
         sizes: Sequence[int],
-        hidden: int = 512,
         *,
+        hidden: int = 512,
         out: int = 64,
         temperature: float = 0.2,
+        **made: Any,
     ) -> None:
         super().__init__()
         check_positive(sizes=len(sizes), temperature=temperature)
         self.temperature = temperature
-        self.embedding = projection(features, hidden, out)
-        self.predictor = projection(out + len(sizes), hidden, out, last_norm=False)
+        self.embedding = projection(features, hidden, out, **made)
+        self.predictor = projection(out + len(sizes), hidden, out, last_norm=False, **made)
 
     def forward(self, h: Tensor, action: Tensor) -> Tensor:
         """Returns predicted embeddings [B, P] of features before [B, D] and actions [B, K]."""
@@ -114,11 +122,12 @@ class EquiMod(ActionHead):
 
 
 class ESSL(ActionHead):
-    """E-SSL: predicts by how many quarters a view was turned.
+    """E-SSL: predicts by how many quarter turns a view was rotated.
 
     Dangovski et al., *Equivariant Contrastive Learning*, ICLR 2022, arXiv 2111.00899. One view of
-    each source is turned and passes through the encoder beside the two of the method, half as much
-    again to compute; the paper turns each by all four angles. The loss is the cross-entropy.
+    each source is rotated and passes through the encoder along with the two of the method, which
+    costs half as much again; the paper rotates each by all four angles. The loss is the
+    cross-entropy.
 
     Args:
         features: number of features D of the encoder.
@@ -134,11 +143,13 @@ class ESSL(ActionHead):
         torch.Size([4, 4])
     """
 
-    def __init__(self, features: int, sizes: Sequence[int] = (4,), hidden: int = 512) -> None:
+    def __init__(
+        self, features: int, sizes: Sequence[int] = (4,), *, hidden: int = 512, **made: Any
+    ) -> None:
         super().__init__()
         if tuple(sizes) != (4,):
             raise InputError(f"sizes is {tuple(sizes)}; expected (4,), the quarters of a turn")
-        self.layers = projection(features, hidden, 4, layers=3, last_norm=False)
+        self.layers = projection(features, hidden, 4, layers=3, last_norm=False, **made)
 
     def forward(self, h: Tensor) -> Tensor:
         """Returns logits [B, 4] of the features of turned views [B, D]."""

@@ -33,7 +33,7 @@ from plastorch.learning.phases import EpochOrder, Phase
 
 
 class Learner(nn.Module):
-    """Method, if wanted with a linear probe that learns from its features without affecting them.
+    """Method, optionally with a linear probe that learns from its features without affecting them.
 
     The probe is initialized at 0, as its loss is convex.
 
@@ -62,7 +62,7 @@ class Learner(nn.Module):
         if classes < 2:
             raise InputError(f"classes is {classes}; expected 2 or more")
         if features is None:
-            raise InputError("features are missing; expected the encoder's number, for the probe")
+            raise InputError("features are missing; expected their number, for the probe")
         self.probe = nn.Linear(features, classes)
         nn.init.zeros_(self.probe.weight)
         nn.init.zeros_(self.probe.bias)
@@ -113,7 +113,7 @@ class Pretraining(Phase):
         views: distribution of views.
         training: training settings.
         copies: efference copies; needed if the method has an inverse model, or another head.
-        path: random seed, and the place of the training among others of that seed.
+        path: random seed, then numbers that identify the training among others with that seed.
         validate: function that evaluates the learner; its results are logged.
 
     Raises:

@@ -25,9 +25,9 @@ class Localization(NamedTuple):
 def localization(
     features: Tensor, scenes: Scenes, test_features: Tensor, test_scenes: Scenes, seed: int = 0
 ) -> Localization:
-    """Measures ridge regression of an object's box on features not trained for it.
+    """Measures ridge regression of an object's box on features that were not trained for it.
 
-    Invariance hurts here: features that don't change as an object moves can't tell where it is.
+    Invariance hurts here: features that don't change as an object moves can't say where it is.
 
     Args:
         features: features of the training scenes [N, D].

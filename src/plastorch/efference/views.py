@@ -29,22 +29,23 @@ _BOOLS = ("flip", "gray", "solarized")
 
 @dataclass(frozen=True)
 class ImageViews(Views):
-    """Distribution of random views: crop, flip, color jitter, gray, blur, solarization, in order.
+    """Random views by, in order: crop, flip, color jitter, grayscale, blur, solarization.
 
-    Colors are jittered as in torchvision's ``ColorJitter``, but always in the order brightness,
-    contrast, saturation, hue, and without rounding to whole gray levels in between.
+    Color jitter follows torchvision's ``ColorJitter``, but always applies brightness, contrast,
+    saturation and hue in this order, without rounding to whole gray levels in between.
 
     Args:
         size: side of the square views in pixels.
-        scale: bounds of the crop area as a share of the image's, with uniform distribution.
-        ratio: bounds of the crop's width / height, with log-uniform distribution.
+        scale: bounds of the crop's share of the image area; uniform between them.
+        ratio: bounds of the crop's width / height; log-uniform between them.
         flip: probability of a flip.
-        jitter: strength s; factors of brightness, contrast and saturation are from 1 - 0.8 s to
+        jitter: strength s; factors of brightness, contrast and saturation range from 1 - 0.8 s to
             1 + 0.8 s, hue shifts from -0.2 s to 0.2 s of the color circle.
-        jitter_probability: probability of all four together.
+        jitter_probability: probability that all four color changes are applied.
         gray: probability of a gray view.
-        blur: probability of a Gaussian blur, with sigma 0.1 to 2 pixels per 224, in proportion.
-        solarize: probability that values of one half and more are inverted.
+        blur: probability of a Gaussian blur; sigma is 0.1 to 2 pixels for views of 224 pixels and
+            scales with ``size``.
+        solarize: probability that values of at least 0.5 are inverted.
 
     Raises:
         InputError: an argument is out of range.
@@ -110,7 +111,7 @@ class ImageViews(Views):
         ).to(device)
 
     def apply(self, sources: Tensor, actions: ImageActions) -> Tensor:
-        """Makes the views that the actions describe, the same ones at every call.
+        """Makes the views that the actions describe: a deterministic function.
 
         Pixels are interpolated linearly. Where a crop shrinks, an output pixel is the mean of the
         pixels it covers, weighted by a triangle two output pixels wide, to avoid aliasing.
@@ -123,9 +124,9 @@ class ImageViews(Views):
             Views, float32 [B, 3, size, size], from 0 to 1.
 
         Raises:
-            InputError: the images have another shape or type, the number of actions differs, or, on
-                the CPU, a crop has no area or leaves the image, or a change of color has no
-                meaning.
+            InputError: the images have the wrong shape or type, the numbers of images and actions
+                differ, or, on the CPU, a crop has no area or leaves the image, or a color change is
+                invalid.
         """
         _check_images(sources)
         _check_boxes(len(sources), actions)
@@ -218,7 +219,7 @@ def _check_images(images: Tensor) -> None:
     if images.dtype == torch.float32 and images.device.type == "cpu":
         low, high = (float(end) for end in images.detach().aminmax())
         if not -_ROUNDING <= low <= high <= 1 + _ROUNDING:  # NaN is outside, too
-            raise InputError(f"images go from {low:g} to {high:g}; expected 0 to 1, or bytes")
+            raise InputError(f"images go from {low:g} to {high:g}; expected 0 to 1, or uint8")
 
 
 def _check_boxes(count: int, actions: ImageActions) -> None:
@@ -226,7 +227,9 @@ def _check_boxes(count: int, actions: ImageActions) -> None:
         _check_fields(actions)
     check_image_actions(actions)
     if len(actions.top) != count:
-        raise InputError(f"actions are of {len(actions.top)} views; expected {count}, the images")
+        raise InputError(
+            f"actions are of {len(actions.top)} views; expected {count}, one per image"
+        )
     for name, start, extent in (
         ("top", actions.top, actions.height),
         ("left", actions.left, actions.width),
@@ -234,11 +237,13 @@ def _check_boxes(count: int, actions: ImageActions) -> None:
         outside = ~((start >= -_ROUNDING) & (start + extent <= 1 + _ROUNDING))
         if any_on_cpu(outside):
             low, high = float(start[outside][0]), float((start + extent)[outside][0])
-            raise InputError(f"{name} of a crop is {low:g} and its end {high:g}; expected 0 to 1")
+            raise InputError(
+                f"{name} of a crop is {low:g} and its end is {high:g}; expected 0 to 1"
+            )
 
 
 def _check_fields(actions: ImageActions) -> None:
-    """Checks that fields are real numbers or bools, as many each."""
+    """Checks that fields are real numbers or bools, and equally many."""
     check_lengths(actions)
     for name, field in actions._asdict().items():
         known = field.dtype == torch.bool if name in _BOOLS else field.is_floating_point()

@@ -22,7 +22,7 @@ LOOK_S = 120.0
 STARTS = 3
 """Number of attempts to start Ray, which gives up after half a minute."""
 STORE_BYTES = 1 << 28
-"""Size of the memory shared by processes on one machine; plastorch's jobs pass on little."""
+"""Size in bytes of memory shared by processes on one machine; plastorch's jobs share little."""
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """Start of a gRPC conversation: the preface of HTTP/2 and empty settings."""
 _SETTINGS = {
@@ -50,7 +50,7 @@ def cluster(address: str | None) -> Iterator[None]:
 
     Args:
         address: HOST:PORT of a cluster that this machine is part of, or auto for the one that was
-            started on it. None starts Ray on this machine alone, and stops it afterwards.
+            started on it. None starts Ray on this machine alone, and stops it afterward.
 
     Raises:
         InputError: there is no cluster, or Ray doesn't start.

@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,9 +18,9 @@ from plastorch.engine.torchrun import own_device
 
 
 def select_device(name: str) -> torch.device:
-    """Returns the device of a name; "auto" takes a CUDA GPU if there is one, else the CPU.
+    """Returns the device with a name; "auto" takes a CUDA GPU if there is one, else the CPU.
 
-    Each of several workers on a machine takes the GPU with its own number, unless one is named.
+    Of several workers on a machine, each takes the GPU with its own number, unless one is named.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -33,6 +34,8 @@ def select_device(name: str) -> torch.device:
     return device
 
 
+Precision = Literal["fp32", "bf16"]
+"""Number formats of matrix products."""
 REAL = (torch.float32, torch.float64)
 """Data types that the compiled kernels compute with."""
 
@@ -89,8 +92,16 @@ def fast_matmul() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """Returns the context in which matrix products have a precision."""
+    # No cache: it would keep serving the bf16 copies of weights that have changed since.
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False
+    )
+
+
 def keep_freed_memory() -> None:
-    """Tells glibc to keep freed blocks: training frees and allocates the same ones all the time.
+    """Tells glibc to keep freed blocks: training frees and allocates the same sizes all the time.
 
     Otherwise each round trip costs page faults. Does nothing with other C libraries.
     """
@@ -114,7 +125,7 @@ def flush_denormals() -> None:
 
 @contextlib.contextmanager
 def denormals_flushed() -> Iterator[None]:
-    """Flushes denormal numbers to 0 in this thread, which is as before afterwards."""
+    """Flushes denormal numbers to 0 in this thread; restores its setting afterward."""
     exact = sys.float_info.min / 2 > 0
     flush_denormals()
     try:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from plastorch.engine.errors import InputError, WorkerLost
 
 if dist.is_available():
-    # Otherwise the compiler imports it later, and its functions keep the process group of then,
-    # whose threads outlive the group's end and can abort the process as Python ends.
+    # Otherwise the compiler imports it later, and its functions keep the process group of that
+    # time, whose threads outlive the group and can abort the process as Python exits.
     import torch.distributed.nn.functional
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ def sum_over_workers(tensor: Tensor) -> Tensor:
 
 
 def sum_tensors(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Returns each tensor's sum over all workers, in one message; the tensors stay as they are."""
+    """Returns each tensor's sum over all workers, in one message; leaves the tensors unchanged."""
     if workers() == 1 or not tensors:
         return tensors
     flat = sum_over_workers(torch.cat([tensor.flatten() for tensor in tensors]))
@@ -122,8 +122,8 @@ def dropout(x: Tensor, probability: float, training: bool = True) -> Tensor:
 def backward(loss: Tensor, parameters: Iterable[nn.Parameter], share: float | None = None) -> None:
     """Calls ``loss.backward()``, and gives all workers the gradient of the mean over a batch.
 
-    ``loss`` is the mean over this worker's part, or anything if that is empty; ``share`` is the
-    part's share of the rows, None for equal ones.
+    ``loss`` is the mean over this worker's part, or anything if the part is empty; ``share`` is the
+    part's share of the rows, None for equal shares.
     """
     if workers() > 1:
         loss = loss * (1 / workers() if share is None else share)
@@ -161,7 +161,7 @@ def from_first(make: Callable[[], T]) -> T:
 
 
 def share_out(jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """Divides independent jobs among the workers, and gives all of them all results in order.
+    """Divides independent jobs among the workers, and gives every worker all results in order.
 
     The jobs are the same on every worker; if one raises InputError, all workers do.
     """
@@ -192,7 +192,7 @@ def _opened(found: object) -> object:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Raises WorkerLost if a joint operation of the workers fails because one is gone."""
+    """Raises WorkerLost if a collective operation fails because a worker is gone."""
     try:
         yield
     except RuntimeError as error:

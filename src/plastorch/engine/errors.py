@@ -27,7 +27,7 @@ class WorkerLost(Exception):
 
 
 def check_positive(**arguments: float) -> None:
-    """Raises InputError naming the first argument that is no finite number above 0."""
+    """Raises InputError naming the first argument that is not a finite number above 0."""
     for name, value in arguments.items():
         if not isinstance(value, Real):
             raise InputError(f"{name} is {value!r}; expected a number above 0")
@@ -38,7 +38,7 @@ def check_positive(**arguments: float) -> None:
 
 
 def check_counts(least: int = 1, **arguments: object) -> None:
-    """Raises InputError naming the first argument that is no whole number from ``least`` on."""
+    """Raises InputError naming the first argument that is not a whole number from ``least`` on."""
     for name, value in arguments.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise InputError(f"{name} is {value!r}; expected a whole number, {least} or more")
@@ -64,7 +64,7 @@ def check_names(argument: str, given: Iterable[str], known: Iterable[str]) -> No
 
 
 def check_one_of(choices: Iterable[object], **arguments: object) -> None:
-    """Raises InputError naming the first argument that is none of the choices."""
+    """Raises InputError naming the first argument that is not one of the choices."""
     choices = list(choices)
     for name, value in arguments.items():
         if value not in choices:
@@ -74,7 +74,7 @@ def check_one_of(choices: Iterable[object], **arguments: object) -> None:
 
 
 def require(package: str, extra: str) -> None:
-    """Raises InputError naming plastorch's extra unless a package is there; nothing is imported."""
+    """Raises InputError naming plastorch's extra unless a package is installed; imports nothing."""
     if find_spec(package) is None:
         raise InputError(f'{package} is missing; expected: pip install "plastorch[{extra}]"')
 

@@ -15,7 +15,7 @@ from plastorch.engine.missing_values import is_missing
 
 
 def seed_of(random_state: Any) -> int:
-    """Returns a seed: the number itself, or one drawn from what else scikit-learn accepts."""
+    """Returns a seed: the number itself, or one drawn from a RandomState or numpy's global one."""
     if isinstance(random_state, int | np.integer) and 0 <= random_state < 2**63:
         return int(random_state)
     try:
@@ -78,7 +78,7 @@ def codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
         codes = np.searchsorted(classes, labels)
     if len(unknown):
         raise InputError(
-            f"y holds {unknown.tolist()[0]!r}; expected only the {len(classes)} classes before"
+            f"y holds {unknown.tolist()[0]!r}; expected only the {len(classes)} known classes"
         )
     return codes
 

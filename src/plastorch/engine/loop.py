@@ -66,9 +66,9 @@ class Jobs(Phase):
 class Loop:
     """Runs phases one after the other, and stores their progress in the run folder.
 
-    Created on a folder with a checkpoint, it restores the model and skips what was done; the
-    numbers that follow are those of a run without interruption. Of several workers, all do all
-    steps, and the first one writes and shows.
+    If the folder has a checkpoint, the loop restores the model and skips what was done; later
+    numbers are those of a run without interruption. Of several workers, all do all steps, and only
+    the first one writes and shows progress.
     """
 
     interval_s = 20.0
@@ -108,7 +108,7 @@ class Loop:
         return max(self._peak_memory_gb, peak_memory_gb())
 
     def run(self, phase: Phase) -> None:
-        """Runs a phase, or skips it if it was done; a checkpoint is there before Interrupted."""
+        """Runs a phase, or skips it if it was done; saves a checkpoint before Interrupted."""
         if phase.name in self._done:
             return
         if self._current is not None and self._current[0] == phase.name:
@@ -162,7 +162,7 @@ class Loop:
                 yield
 
     def _say(self, console: Console, phase: Phase, begun: tuple[int, float], live: str) -> None:
-        """Prints now and then how far a phase is, which went on from a position at a time."""
+        """Prints at intervals how far a phase is, which began at a position at a time."""
         now, (first, start) = time.monotonic(), begun
         if now - self._said < self.line_s or phase.position <= first:  # some begin again
             return

@@ -45,7 +45,7 @@ def _obstacle(path: Path) -> str | None:
         return getattr(error, "strerror", None) or str(error)
     if stat.S_ISREG(mode):
         return None
-    kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+    kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
     return f"it is {kind}; expected a regular file or a new name"
 
 

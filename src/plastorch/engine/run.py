@@ -31,12 +31,12 @@ Record = dict[str, float | int | str]
 
 
 Relation = Literal[">", ">=", "<", "<=", "within"]
-"""How what was measured should compare with a target."""
+"""How a measured value should compare with its target."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about a result, and what was measured; holds is None if the run can't tell."""
+    """A statement about a result, and the value measured; holds is None if the run can't tell."""
 
     id: str
     statement: str
@@ -46,7 +46,11 @@ class Claim:
     origin: Literal["paper", "ours"]
     relation: Relation | None = None
     tolerance: float = 0.0
-    """How far what was measured may be on the wrong side of the target, or away from it."""
+    """How far the measured value may be on the wrong side of the target, or away from it."""
+    runs: int | None = None
+    """Number of seeds, or of generated data sets, that it is about, if not that of its run."""
+    n_test: int | None = None
+    """Number of test examples that it is about, if not that of its run."""
 
 
 class RunFolder:
@@ -95,7 +99,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def alone(self, wait_s: float = 0.0) -> Iterator[None]:
-        """Keeps other processes out; one that runs here has ``wait_s`` seconds to end."""
+        """Keeps other processes out; gives one that runs here ``wait_s`` seconds to end."""
         with contextlib.ExitStack() as kept:
             from_first(lambda: kept.enter_context(locked(self.path / "config.json", wait_s)))
             yield
@@ -116,7 +120,7 @@ class RunFolder:
     def _read_config(self) -> dict[str, Any]:
         path = self.path / "config.json"
         if not path.is_file():
-            raise InputError(f"{self.path} is no run folder; expected config.json in it")
+            raise InputError(f"{self.path} is not a run folder; expected config.json in it")
         refuse_links(self.path)
         try:
             config = json.loads(path.read_text())
@@ -169,7 +173,7 @@ class RunFolder:
             raise InputError(f"{self._metrics} is cut off; expected at least {size} bytes")
         with open(self._metrics, "rb") as file:
             if hashlib.sha256(file.read(size)).hexdigest() != digest:
-                raise InputError(f"{self._metrics} is not what its checkpoint was made with")
+                raise InputError(f"{self._metrics} has changed since its checkpoint was made")
         os.truncate(self._metrics, size)
 
     def write_result(self, result: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Settings and tensors in one file: safetensors, with the settings as JSON in its header.
 
 Nothing in a file is executed or trusted: a SHA-256 of settings and tensors detects damage, and
-readers check settings before memory for tensors is allocated. It is no signature: anyone who can
+readers check settings before memory for tensors is allocated. It is not a signature: anyone who can
 write a file can give it a valid digest.
 """
 
@@ -49,14 +49,15 @@ def write_file(path: Path, entry: str, settings: Settings, arrays: Arrays) -> No
 def read_file(
     path: Path, entry: str, kind: str, build: Callable[[Settings, Any], tuple[T, Arrays]]
 ) -> T:
-    """Returns what ``build`` makes of a file that :func:`write_file` wrote.
+    """Returns the object that ``build`` makes from a file that :func:`write_file` wrote.
 
-    ``build`` takes settings and an open file, and returns an object and what :func:`read_arrays`
-    gave it; any error it raises means a damaged file, so InputError. ``kind`` is for messages.
+    ``build`` takes settings and an open file, and returns an object and the arrays that it got from
+    :func:`read_arrays`; any error that it raises means a damaged file, and becomes an InputError.
+    ``kind`` is for messages.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError("it is no regular file")
+            raise InputError("it is not a regular file")
         with safe_open(path, "numpy") as file:
             return _built(file, entry, build)
     except FileNotFoundError:
@@ -64,10 +65,10 @@ def read_file(
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror or error}") from None
     except InputError as error:
-        raise InputError(f"{path} is no {kind}: {error}") from None
+        raise InputError(f"{path} is not a {kind}: {error}") from None
     except _NOT_OURS as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{path} is damaged or no {kind}: {reason}") from None
+        raise InputError(f"{path} is damaged or not a {kind}: {reason}") from None
 
 
 def read_arrays(file: Any, expected: Mapping[str, tuple[str, list[int]]]) -> Arrays:
@@ -118,7 +119,7 @@ def check_types(given: Settings, example: Settings) -> None:
 def check_count(value: Any, at_least: int = 0) -> int:
     """Returns a whole number from a file, or raises InputError."""
     if type(value) is not int or not at_least <= value < 2**53:
-        raise InputError(f"{repr(value)[:200]} is no count from {at_least} on")
+        raise InputError(f"{repr(value)[:200]} is not a whole number of at least {at_least}")
     return value
 
 

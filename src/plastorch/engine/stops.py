@@ -14,7 +14,7 @@ how_to_go_on = ""
 
 @contextmanager
 def resumable(how: str) -> Iterator[None]:
-    """Has any stop inside say how to go on, also one that ends the process at once."""
+    """Adds to the message of any stop inside how to resume, also if the process ends at once."""
     global how_to_go_on
     how_to_go_on = f"; {how}"
     try:
@@ -39,7 +39,7 @@ def kept() -> Iterator[None]:
 
 @contextmanager
 def handled(handler: Any) -> Iterator[None]:
-    """Sends Ctrl-C and SIGTERM to a handler of ``signal.signal``; in the main thread only."""
+    """Handles Ctrl-C and SIGTERM by a handler of ``signal.signal``; in the main thread only."""
     with kept():
         if threading.current_thread() is threading.main_thread():
             for number in STOPS:

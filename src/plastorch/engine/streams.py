@@ -11,9 +11,9 @@ import torch
 def stream(seed: int, *path: IntEnum | int) -> torch.Generator:
     """Returns a CPU generator for one use of random numbers, named by its path.
 
-    Each system names its uses in an enumeration, so that no two of them share numbers; a place in
-    the use, such as the epoch, may follow. Equal paths give equal streams, others independent ones:
-    a training goes on from any position without a stored generator state.
+    Each system names its uses in an enumeration, so that no two of them share numbers; an index
+    within the use, such as the epoch, may follow. Equal paths give equal streams, different paths
+    independent ones: a training resumes from any position without a stored generator state.
     """
     sequence = np.random.SeedSequence(seed, spawn_key=path)
     return torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
@@ -21,9 +21,9 @@ def stream(seed: int, *path: IntEnum | int) -> torch.Generator:
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Seeds torch's global generators of the CPU and of one device, and puts them back afterwards.
+    """Seeds torch's global generators of the CPU and of one device, and restores them afterward.
 
-    ``torch.manual_seed`` would seed those of all other devices, too.
+    ``torch.manual_seed`` would also seed those of all other devices.
     """
     devices = [device] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices):
@@ -32,3 +32,38 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
             with torch.cuda.device(each):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+@contextlib.contextmanager
+def made_with(
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Iterator[None]:
+    """Makes torch's own modules on a device and in a type, with weights from a generator.
+
+    Most of them take no generator; its device is that of the weights. What is None is torch's
+    default.
+    """
+    before = torch.get_default_dtype()
+    with contextlib.ExitStack() as stack:
+        if device is not None:
+            stack.enter_context(torch.device(device))
+        if generator is not None:
+            stack.enter_context(_drawing_from(generator))
+        torch.set_default_dtype(dtype or before)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
+
+
+@contextlib.contextmanager
+def _drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Draws from a generator what would come from torch's global one of the same device."""
+    gpus = [generator.device] if generator.device.type == "cuda" else []
+    with torch.random.fork_rng(gpus):
+        own = torch.cuda.default_generators[gpus[0].index or 0] if gpus else torch.default_generator
+        own.set_state(generator.get_state())
+        yield
+        generator.set_state(own.get_state())

@@ -88,7 +88,7 @@ class Sweep:
         try:
             found = json.loads((path / PLAN).read_text())
         except OSError:
-            raise InputError(f"{path} is no sweep's folder; expected {PLAN} in it") from None
+            raise InputError(f"{path} is not a sweep's folder; expected {PLAN} in it") from None
         except (ValueError, RecursionError):
             found = None
         try:
@@ -145,5 +145,5 @@ class Sweep:
 
 
 def shown(value: Any) -> str:
-    """Returns a setting's value as one types it."""
+    """Returns a setting's value as typed on the command line."""
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -60,7 +60,7 @@ def run_folder(make: Callable[[], Path]) -> Path:
 
 
 def first_to_say(line: str) -> bool:
-    """Returns whether no other worker has said this since the last start of the job."""
+    """Returns whether no other worker has printed this since the last start of the job."""
     if not launched():
         return True
     try:

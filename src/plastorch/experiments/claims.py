@@ -1,4 +1,4 @@
-"""Claims that a figure is above, below or near a target: one way to write and to judge them."""
+"""Claims that a figure is above, below or near a target, written and judged in one way."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -53,15 +53,15 @@ def within(
     tolerance: float,
     origin: Origin = "ours",
 ) -> Claim:
-    """Returns a claim that holds if figure and target differ by the tolerance at most."""
+    """Returns a claim that holds if figure and target differ by at most the tolerance."""
     given = {"measured": measured, "target": target, "tolerance": tolerance}
     return _claim(name, statement, "within", origin=origin, **given)
 
 
 def asserted(claims: Iterable[Claim], evidence: bool = True) -> list[Claim]:
-    """Returns the claims; if the run is no evidence, undecided ones, whose ``holds`` is None.
+    """Returns the claims; if the run is not evidence, undecided ones, whose ``holds`` is None.
 
-    Smoke runs, reduced data and other settings than the paper's are no evidence.
+    Smoke runs, reduced data and other settings than the paper's are not evidence.
     """
     return [claim if evidence else replace(claim, holds=None) for claim in claims]
 

@@ -14,7 +14,7 @@ _FIRST = ("preset", "dataset")
 
 
 def command(experiment: str, config: Settings, seed: int = 0, quick: bool = False) -> str:
-    """Returns what to type to run an experiment with these settings; default ones are omitted."""
+    """Returns the command line that runs an experiment with these settings, without defaults."""
     values = config.plain()
     known = {name: values[name] for name in _FIRST if name in values}
     default = type(config)().plain()

@@ -16,7 +16,7 @@ from plastorch.experiments.registry import Experiment
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """One sitting of a run.
+    """One session of a run, from its start or from a checkpoint.
 
     Args:
         run: run folder, new or to be resumed.
@@ -24,7 +24,7 @@ class Context:
         seed: random seed.
         device: device to compute on.
         data: data root, or None for the default one.
-        quick: whether this is a smoke run of at most a minute, never a source of figures.
+        quick: whether this is a smoke run of at most a minute, whose figures are not results.
         tell: function that shows the user a line.
     """
 
@@ -45,7 +45,7 @@ class Context:
         """Writes and returns the ``result.json`` of a run that has measured nothing yet.
 
         ``data`` has name, n_train, n_test, source, sha256 and more; ``versions`` are those of
-        further packages that decide the figures.
+        other packages that influence the figures.
         """
         settings = config.plain() | {"seed": self.seed, "quick": self.quick}
         started = result(

@@ -90,23 +90,26 @@ class Settings:
             if isinstance(value, list):  # from JSON
                 object.__setattr__(self, name, tuple(value))
             check_setting(name, getattr(self, name), hints[name])
-        given: set[str] = vars(self)["_given"]
         for name, value in self.preset_settings().items():
-            if name not in given:
+            if not self.given(name):
                 object.__setattr__(self, name, value)
+
+    def given(self, name: str) -> bool:
+        """Returns whether a setting was given, so that a preset leaves it alone."""
+        return name in vars(self)["_given"]
 
     def preset_settings(self) -> Mapping[str, Any]:
         """Returns the preset's values by name, which replace defaults."""
         return {}
 
     def plain(self) -> dict[str, Any]:
-        """Returns all settings as they are in JSON."""
+        """Returns all settings as values for JSON."""
         values = asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
 def check_setting(name: str, value: Any, hint: Any) -> None:
-    """Raises InputError if a value is not of a type, or in none of the ranges that annotate it."""
+    """Raises InputError if a value has another type, or is outside the range that annotates it."""
     origin, kinds = get_origin(hint), get_args(hint)
     if origin is Annotated:
         check_setting(name, value, kinds[0])

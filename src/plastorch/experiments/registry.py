@@ -24,19 +24,20 @@ class Experiment:
     imported when they are needed, so that listing the experiments imports no torch.
 
     Args:
-        name: name of the experiment and of its entry point, which the user types.
-        paper: authors, year and title of what the experiment is about.
-        data: name of the data set, or None for an experiment that makes its own.
+        name: name of the experiment and of its entry point, as typed on the command line.
+        paper: authors, year and title of the paper that the experiment tests.
+        data: name of the data set, or where the data is from, in words, if it is not in
+            ``plastorch data status``; None for an experiment that makes its own.
         expected: figure to expect, in words.
         cost: rough time on two cores, in words.
         config: frozen dataclass of the settings; all have defaults.
         measure: function that runs the experiment; takes a configuration and a
             :class:`~plastorch.experiments.context.Context`, writes
             ``result.json`` and returns its contents.
-        panels: function from a run's data to the figures of its page; None for plain curves of
-            what was logged.
-        headline: metric that stands for the result on pages, and words for it; None for the test
-            accuracy or, without one, the first metric.
+        panels: function from a run's data to the figures of its page; None for plain curves of the
+            log.
+        headline: metric that stands for the result on pages, and its name in words; None for the
+            test accuracy or, without one, the first metric.
     """
 
     name: str
@@ -67,7 +68,7 @@ def broken() -> dict[str, str]:
 
 
 def find(name: str) -> Experiment:
-    """Returns the experiment of a name; for an unknown one, InputError suggests the nearest."""
+    """Returns the experiment with a name; for an unknown one, InputError suggests the nearest."""
     if name in broken():
         raise InputError(f"EXPERIMENT is {name!r}, which can't be loaded: {broken()[name]}")
     if name not in experiments():

@@ -68,7 +68,7 @@ def run_or_resume(
         quick=given["quick"],
         tell=tell,
     )
-    how = f"go on with: plastorch run {experiment.name} --resume {folder.path}"
+    how = f"resume with: plastorch run {experiment.name} --resume {folder.path}"
     with folder.alone(wait_s), resumable(how):
         if (done := folder.finished()) is not None:
             return done

@@ -25,11 +25,11 @@ WAIT_S = 60.0
 NOTES = "error.txt"
 """File in a run folder with the details of an error."""
 Ended = tuple[int, str]
-"""Number of a trial that has ended, and why it failed; an empty text if it didn't."""
+"""Number of a trial that has ended, and why it failed, or an empty text if it didn't."""
 
 
 def run_trial(path: Path, number: int) -> str:
-    """Runs or resumes a sweep's trial unless it is done; returns why it failed, or no text."""
+    """Runs or resumes a sweep's trial unless it is done; returns why it failed, or empty text."""
     from plastorch.report import write_report
 
     sweep = Sweep.load(path)

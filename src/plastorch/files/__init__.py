@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["FileClassifier", "FileTagger"]
 _LAZY = {"FileClassifier": "classifier", "FileTagger": "tagger"}
 
-if not TYPE_CHECKING:  # type checkers would take any name for one that is here
+if not TYPE_CHECKING:  # type checkers would accept any name here
 
     def __getattr__(name: str) -> object:
         """Imports estimators only on access: scikit-learn and polars take a second."""

@@ -1,4 +1,4 @@
-"""Checks of what scikit-learn users pass to the classifier: records, classes, a seed."""
+"""Checks of arguments that scikit-learn users pass to the classifier: records, classes, a seed."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,8 @@ from plastorch.files.as_frame import as_frame
 from plastorch.files.catalog import read_catalog
 
 NO_TEXT = re.compile("[\0\ud800-\udfff]")
-"""What no class or tag may hold: numpy strips NUL, and a model file holds only valid Unicode."""
+"""Characters not allowed in classes and tags: numpy strips NUL, and model files hold only valid
+Unicode."""
 
 
 def as_records(estimator: BaseEstimator, X: Any, reset: bool) -> pl.DataFrame:

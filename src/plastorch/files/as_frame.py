@@ -38,7 +38,7 @@ def as_frame(records: Any) -> pl.DataFrame:
         )
     for name, dtype in frame.schema.items():
         if name == "*" or (name.startswith("^") and name.endswith("$")):
-            raise InputError(f"key {name!r} is what polars takes for many; expected another name")
+            raise InputError(f"key {name!r} is a pattern of names in polars; expected another name")
         if not _is_value(dtype):
             raise InputError(
                 f"key {name!r} holds {dtype}; expected text, numbers, truth values, times or lists "
@@ -59,7 +59,7 @@ def _read(records: Any) -> pl.DataFrame:
     if type(records).__module__.split(".")[0] == "pandas" and hasattr(records, "columns"):
         return _from_pandas(records)
     if hasattr(records, "__arrow_c_stream__"):
-        with refusals("records are no frame"):
+        with refusals("records are not a frame"):
             frame = pl.DataFrame(records)
         return frame
     if isinstance(records, Iterable) and not isinstance(records, (Mapping, bytes)):

@@ -1,4 +1,4 @@
-"""Calibration of confidence: a confidence of 0.8 should be right in 80 % of cases.
+"""Calibration of confidence: answers with a confidence of 0.8 should be right in 80 % of cases.
 
 Three numbers are chosen on records from which the network has not learned. Distances to the targets
 are divided by the temperature: Guo, Pleiss, Sun, Weinberger, *On calibration of modern neural
@@ -33,25 +33,25 @@ class Reliability(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Numbers that make a network's confidence true, measured on held-out records."""
+    """Numbers that calibrate a network's confidence, chosen on held-out records."""
 
     temperature: float = 1.0
     """Number by which distances are divided, besides their fixed scale."""
     slope: float = 1.0
     """Number by which the log-odds of the most probable class are multiplied."""
     offset: float = 0.0
-    """Number that is added to them then."""
+    """Number that is then added to them."""
     confidences: tuple[float, ...] = ()
     """Quantiles of the confidence, ascending; none if no record was held out."""
 
     def threshold(self, coverage: float) -> float:
-        """Returns the confidence that a share ``coverage`` of the held-out records reaches."""
+        """Returns the confidence reached by a share ``coverage`` of the held-out records."""
         if checked_coverage(coverage) == 1:
             return 0.0
         if not self.confidences:
             raise InputError(
                 f"coverage is {coverage}, but no records were held out when the model was fitted; "
-                "expected a least confidence"
+                "expected min_confidence instead"
             )
         return float(np.quantile(self.confidences, 1 - coverage))
 
@@ -62,7 +62,7 @@ def reliability_curve(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -
     Args:
         confidence: confidence of each answer, 0 to 1 [N].
         right: whether each answer is right [N].
-        bins: number of bins of equal width; each holds its upper end. Empty ones are left out.
+        bins: number of bins of equal width; each includes its upper end. Empty ones are left out.
 
     Raises:
         InputError: lengths differ, there are no answers, a confidence is outside [0, 1], or bins

@@ -46,7 +46,7 @@ def read_catalog(path: str | Path) -> pl.DataFrame:
         return as_frame(path)
     is_csv = _ends_in(path, CSV)
     source = read_bytes(path) if path.suffix.lower() == ".gz" else path
-    with refusals(f"{path} is no {'CSV file' if is_csv else 'JSON lines'} of records"):
+    with refusals(f"{path} is not {'a CSV file' if is_csv else 'JSON lines'} of records"):
         return (from_csv if is_csv else from_json_lines)(source)
 
 

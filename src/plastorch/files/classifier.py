@@ -42,28 +42,28 @@ class FileClassifier(Learner):
     predicted class is that of the nearest target pattern (:mod:`plastorch.spiking.patterns.rule`).
 
     Records are matched to the model by the names of their keys; order and additional keys don't
-    matter. The neurons of a missing key don't fire; if all records lack it, predictions come with a
-    warning. A category unseen in training has a pattern of its own, unlike any other. Text in a key
-    of numbers that is not a number is missing.
+    matter. The neurons of a missing key don't fire; if all records lack a key, predictions come
+    with a warning. A category unseen in training has a pattern of its own, unlike any other. In a
+    key of numbers, text that is not a number counts as missing.
 
     Confidence is calibrated: :meth:`fit` holds back a tenth of each class with ten records or more,
-    and chooses on it how distances become probabilities (:mod:`plastorch.files.calibration`). It
-    learns from all of fewer than 500 records; then each fifth of them calibrates the confidence of
-    a network that learns from the other four.
+    and chooses on it how distances become probabilities (:mod:`plastorch.files.calibration`). If
+    there are fewer than 500 records, it learns from all of them; each fifth of them then calibrates
+    the confidence of a network that learns from the other four fifths.
 
     Args:
         hidden: number of hidden neurons.
         neurons: total number of input neurons of single keys, at least one per key.
-        key_pairs: largest number of pairs of keys that have input neurons of their own, as many
-            each as a key has on average. Pairs of categories count, those that tell most about the
-            classes beyond their keys; none unless they clearly tell more than all keys do
-            separately (:mod:`plastorch.files.pairs`).
+        key_pairs: largest number of pairs of keys that get input neurons of their own, as many
+            each as a key has on average. Pairs of categories are chosen that tell most about the
+            classes beyond their single keys; there are none unless they clearly tell more than all
+            keys do separately (:mod:`plastorch.files.pairs`).
         bins: number of times at which input neurons may fire, 2 to 254.
         epochs: number of passes over the records. None means 15 in :meth:`update`, and in
-            :meth:`fit` as many as give 5,000 weight updates, but 15 to 60.
+            :meth:`fit` as many as give 5,000 weight updates, but at least 15 and at most 60.
         learning_rate: peak learning rate in :meth:`fit`, constant one in :meth:`partial_fit`.
         dropout: share of input spikes, 0 to less than 1, left out at random in :meth:`fit` and
-            :meth:`update`. It keeps many neurons from learning few records by heart.
+            :meth:`update`. It keeps a network of many neurons from memorizing few records.
         batch_size: number of records per weight update.
         random_state: seed of weights, order of records and patterns: a whole number, a RandomState,
             or None for numpy's global one.
@@ -72,7 +72,7 @@ class FileClassifier(Learner):
         classes_: sorted classes.
         class_count_: number of training records of each class, without those held back.
         calibration_: :class:`plastorch.files.calibration.Calibration` of the confidence.
-        kept_: sample of records of the past, as spike patterns (:mod:`plastorch.files.kept`).
+        kept_: sample of past records, as spike patterns (:mod:`plastorch.files.kept`).
         keys_: learned description of each key (:class:`plastorch.files.key.Key`).
         pairs_: pairs of keys with neurons of their own (:class:`plastorch.files.pairs.Pair`).
         network_: :class:`plastorch.spiking.patterns.network.PatternNetwork`.
@@ -110,11 +110,11 @@ class FileClassifier(Learner):
         return self._learn_aside(X, y, tell)
 
     def calibrate(self, X: Any, y: ArrayLike) -> Self:
-        """Calibrates the confidence anew, as :meth:`fit` does.
+        """Calibrates the confidence again, as :meth:`fit` does.
 
         Args:
             X: records that the model has not learned from, as in :meth:`fit`; a few hundred or
-                more, drawn as those to come.
+                more, distributed like those to be predicted.
             y: classes [N], each a known class.
 
         Returns:
@@ -136,10 +136,10 @@ class FileClassifier(Learner):
         """Learns new records, also of new classes, without forgetting the old ones.
 
         Old records that the model keeps (:mod:`plastorch.files.kept`) are learned again beside the
-        new ones. A tenth of each class of the new ones with ten records or more is held back, and
-        the confidence calibrated anew; a model that holds none of its old ones back holds none of
-        the new ones back either, and keeps its calibration. The keys stay as :meth:`fit` learned
-        them.
+        new ones. Of each class with ten new records or more, a tenth of the new records is held
+        back, and the confidence is calibrated again; a model that holds back none of its old
+        records holds back no new ones either, and keeps its calibration. The keys stay as
+        :meth:`fit` learned them.
 
         Args:
             X: new records, as in :meth:`fit`, with all keys of the model.
@@ -186,7 +186,7 @@ class FileClassifier(Learner):
 
         The keys are learned from the first batch, which should be typical, and then stay fixed.
         After :meth:`fit`, the fitted network is trained further. The optimizer keeps its state
-        between calls, but not in a saved model. No record is held back: call :meth:`calibrate` in
+        between calls, but not in a saved model. No record is held back: call :meth:`calibrate` at
         the end for a calibrated confidence.
 
         Args:
@@ -255,7 +255,7 @@ class FileClassifier(Learner):
     def _more_classes(self, frame: pl.DataFrame, labels: NDArray[Any]) -> NDArray[Any]:
         """Returns known and new classes; raises InputError if new records don't fit the model."""
         if self.kept_.held.all():
-            raise InputError("the model keeps no records that it learned from; expected one of fit")
+            raise InputError("the model keeps no records that it learned from; call fit first")
         if absent := lacking(frame.columns, self.keys_):
             raise InputError(
                 f"records lack {len(absent)} of the model's {len(self.keys_)} keys: "
@@ -280,5 +280,5 @@ class FileClassifier(Learner):
         check_texts(classes, "classes")
         given = classes_of(classes, "classes")
         if known is not None and not np.array_equal(known, given):
-            raise InputError(f"classes is {given}; expected None or those before, {known}")
+            raise InputError(f"classes is {given}; expected None or the known ones, {known}")
         return given

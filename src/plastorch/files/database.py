@@ -142,7 +142,7 @@ class Database:
 
     def _check(self, table: str, application_id: int, version: int) -> None:
         if self._number("application_id") != application_id:
-            raise InputError(f"{self.path} is no store of labels; expected one, or a new file")
+            raise InputError(f"{self.path} is not a store of labels; expected one, or a new file")
         number = self._number("user_version")
         if number > version:
             raise InputError(

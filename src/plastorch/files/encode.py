@@ -138,9 +138,9 @@ class CorrelativeEncoder:
         return bins
 
     def encode_parts(self, records: Any) -> Parts:
-        """Returns the same patterns as :meth:`encode`, as the different ones of each key.
+        """Returns the same patterns as :meth:`encode`, as the distinct patterns of each key.
 
-        Keys are shared among as many threads as torch may use.
+        Keys are divided among as many threads as torch may use.
 
         Args:
             records: records, as for :meth:`encode`.

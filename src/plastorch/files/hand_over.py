@@ -1,7 +1,7 @@
 """Classes handed over to other programs: sidecar files, and tags in extended attributes.
 
-Nothing of anyone else's is lost: sidecars of other programs and tags that are there are kept.
-Symbolic links are never followed. A file that can't be written is counted and left.
+Nothing that others wrote is lost: sidecars of other programs and existing tags are kept. Symbolic
+links are never followed. A file that can't be written is counted and skipped.
 """
 
 import contextlib
@@ -59,12 +59,12 @@ class Answer(NamedTuple):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Words that other programs are told."""
+        """Words that are written for other programs."""
         return (self.label,) if self.tags is None else self.tags
 
 
 def write_sidecars(root: Path, answers: Iterable[Answer], form: Form, model: str) -> Counter[str]:
-    """Writes ``FILE.json`` or ``FILE.xmp`` beside each file; returns how many files met which fate.
+    """Writes ``FILE.json`` or ``FILE.xmp`` beside each file; returns the number of each outcome.
 
     JSON holds class or tags, confidence, keys and the model's fingerprint; XMP the class or the
     tags as keywords (``dc:subject``). A file of another program with that name is kept.
@@ -85,9 +85,9 @@ def write_sidecars(root: Path, answers: Iterable[Answer], form: Form, model: str
 def write_tags(
     root: Path, answers: Iterable[Answer], *, dry: bool, tell: Callable[[Answer], None]
 ) -> Counter[str]:
-    """Adds each file's answer to its tags (``user.xdg.tags``), or only looks whether it could.
+    """Adds each file's answer to its tags (``user.xdg.tags``), or only checks whether it could.
 
-    ``tell`` is called for each file that gets a tag. Returns how many files met which fate.
+    ``tell`` is called for each file that gets a tag. Returns the number of files by outcome.
     """
     fates: Counter[str] = Counter()
     for answer in answers:

@@ -1,9 +1,9 @@
-"""Columns that identify records: what is different in each tells of no other."""
+"""Columns that identify records: values that differ in each record say nothing about others."""
 
 import polars as pl
 
 FEWEST = 50
-"""Smallest number of records in which a column can be told to identify them."""
+"""Smallest number of records in which a column can be recognized as identifying them."""
 _NAME = r"(^|[_\W])(?i:id|uuid|guid)$|[a-z]I[Dd]$"
 
 

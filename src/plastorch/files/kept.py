@@ -1,8 +1,8 @@
-"""Records of a model's past, kept so that it can learn new classes without forgetting old ones.
+"""Past records of a model, kept so that it can learn new classes without forgetting old ones.
 
 A model keeps a sample of the spike patterns that it learned from, and of those that calibrate its
-confidence, with their classes: no value of a record, but hashes of values. Learning new records, it
-learns the old ones again beside them: Robins, *Catastrophic forgetting, rehearsal and
+confidence, with their classes: hashes of a record's values, not the values. When it learns new
+records, it learns the old ones again beside them: Robins, *Catastrophic forgetting, rehearsal and
 pseudorehearsal*, Connection Science 7, 1995.
 """
 
@@ -17,7 +17,7 @@ from plastorch.spiking.patterns.network import PatternNetwork
 LEARNED, HELD = 2000, 1000
 """Largest numbers of patterns kept of those learned from, and of those that calibrate."""
 PER_CLASS = 10
-"""Number of patterns of each class that are kept in any case, if there are as many."""
+"""Number of patterns of each class that are always kept, if there are as many."""
 OFTEN = 20
 """Largest number of times that a new record is shown for each time that an old one is."""
 

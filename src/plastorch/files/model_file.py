@@ -252,7 +252,7 @@ def _tagging(given: dict[str, Any], classes: NDArray[Any]) -> Tagging:
     if wrong or len(thresholds) != len(classes):
         raise InputError(f"thresholds are not shares for {len(classes)} tags")
     if not separator or classes.dtype.kind != "U" or any(separator in tag for tag in classes):
-        raise InputError(f"its tags are no text, or hold the separator {separator[:200]!r}")
+        raise InputError(f"its tags are not text, or hold the separator {separator[:200]!r}")
     _check_text(separator)
     return Tagging(tuple(thresholds), separator)
 

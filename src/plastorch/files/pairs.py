@@ -1,7 +1,7 @@
 """Pairs of keys that tell more together than either alone, with input neurons of their own.
 
-These fire at times that depend on both values at once, so on their combination, which the first
-layer can't add up from single ones.
+These fire at times that depend on the combination of both values, which the first layer can't
+compute by adding up single keys.
 """
 
 import warnings

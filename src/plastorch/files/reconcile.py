@@ -95,7 +95,7 @@ class Reconciler:
         self._identity = self._identify()
 
     def check_root(self) -> None:
-        """Raises InputError if the root is gone or replaced: it must not pass for empty."""
+        """Raises InputError if the root is gone or replaced: it must not be taken for empty."""
         if self._identify() != self._identity:
             raise InputError(
                 f"root is {self.root!r}, which was removed or replaced while it was watched"

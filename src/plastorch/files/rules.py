@@ -1,4 +1,4 @@
-"""Keys and values that speak for a class: how much the log-odds rise where a record has the value.
+"""Keys and values that favor a class: how much the log-odds rise if a record has the value.
 
 Partial dependence, centered: Friedman, *Greedy function approximation*, Annals of Statistics 29
 (2001), section 8.2.
@@ -32,16 +32,16 @@ SMALLEST = 1e-6
 
 
 def rules(model: "TrainedClassifier", records: Any, top: int = 5) -> pl.DataFrame:
-    """Lists the keys and values that speak most for each class.
+    """Lists the keys and values that most favor each class.
 
     A value's weight for a class is the change of log-odds, ln p / (1 - p), when records are given
     that value in place of their own: the mean over 100 records drawn at random, the same for all
-    values. So it is what the value does beside the other keys, on average, and not what the class
-    and the value have in common in the records. Probabilities count as 1e-6 to 1 - 1e-6.
+    values. So it is the value's average effect with the other keys unchanged, not how often class
+    and value occur together in the records. Probabilities are clipped to 1e-6 to 1 - 1e-6.
 
-    Values are the 50 most frequent ones of each key, each in five records or more; for numbers that
-    don't count exactly, the middle ones of five equal parts of the records. Missing counts as a
-    value, too.
+    Values are the 50 most frequent ones of each key, each in five records or more; for numbers
+    whose exact values don't count, the middles of five equal parts of the records. Missing counts
+    as a value, too.
 
     Args:
         model: fitted classifier.

@@ -96,7 +96,7 @@ def scan(
         Frames with the columns ``SCHEMA``, made on demand, and ``summary``.
 
     Raises:
-        InputError: the root is missing, no folder, unreadable or (at the end) without files.
+        InputError: the root is missing, not a folder, unreadable or (at the end) without files.
 
     Example:
         >>> import tempfile

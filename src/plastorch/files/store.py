@@ -187,11 +187,11 @@ class LabelStore(Database):
         return dict(found)
 
     def confident(self, number: int) -> list[Labeled]:
-        """Returns the files with the surest labels, surest first."""
+        """Returns the files with the most confident labels, most confident first."""
         return self._ordered("confidence DESC, path", number)
 
     def doubtful(self, number: int) -> list[Labeled]:
-        """Returns the files with the least sure labels, least sure first."""
+        """Returns the files with the least confident labels, least confident first."""
         return self._ordered("confidence, path", number)
 
     def __len__(self) -> int:
@@ -204,7 +204,7 @@ class LabelStore(Database):
     def _labeled(self, row: Row) -> Labeled:
         """Checks and returns a row, whose values SQLite may hold in any type."""
         if any(not isinstance(value, kind) for value, kind in zip(row, _KINDS, strict=True)):
-            raise InputError(f"{self.path} is damaged: {str(row)[:200]} is no row of a label")
+            raise InputError(f"{self.path} is damaged: {str(row)[:200]} is not a row of a label")
         return Labeled(row[0], Stamp(*row[1:5]), *row[5:])
 
     def _pages(self, columns: str, low: str, high: str, batch: int) -> Iterator[list[Row]]:

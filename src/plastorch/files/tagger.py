@@ -38,26 +38,26 @@ class FileTagger(Learner):
     """Tagger of records by their keys and values, several tags each: a spiking network.
 
     It is like :class:`plastorch.files.FileClassifier`, but has two output neurons for each tag, one
-    for yes and one for no. A tag's probability is calibrated, and a tag is given from its own
-    threshold on, the one with the highest F1 on records not learned from: see
+    for yes and one for no. A tag's probability is calibrated, and a tag is given if its probability
+    reaches the tag's own threshold, the one with the highest F1 on records not learned from: see
     :mod:`plastorch.files.tags`.
 
     Args:
         hidden: number of hidden neurons.
         neurons: total number of input neurons of single keys, at least one per key.
-        key_pairs: largest number of pairs of keys that have input neurons of their own, as many
-            each as a key has on average. Pairs of categories count, those that tell most about the
-            tags beyond their keys; none unless they clearly tell more than all keys do
-            separately (:mod:`plastorch.files.pairs`).
+        key_pairs: largest number of pairs of keys that get input neurons of their own, as many
+            each as a key has on average. Pairs of categories are chosen that tell most about the
+            tags beyond their single keys; there are none unless they clearly tell more than all
+            keys do separately (:mod:`plastorch.files.pairs`).
         bins: number of times at which input neurons may fire, 2 to 254.
         epochs: number of passes over the records; None means as many as give 5,000 weight updates,
-            but 15 to 60.
+            but at least 15 and at most 60.
         learning_rate: peak learning rate.
         dropout: share of input spikes, 0 to less than 1, left out at random in training.
         batch_size: number of records per weight update.
         random_state: seed of weights, order of records and patterns: a whole number, a RandomState,
             or None for numpy's global one.
-        separator: text between tags where they are written as one text; no tag may hold it.
+        separator: text between tags where they are written as one text; no tag may contain it.
 
     Attributes:
         classes_: sorted tags.
@@ -111,8 +111,8 @@ class FileTagger(Learner):
     ) -> Self:
         """Trains from scratch, and chooses temperature and thresholds on records not learned from.
 
-        These are a tenth of all, or, of fewer than 500 records, each fifth in turn, answered by a
-        network that learns from the other four.
+        These are a tenth of all records, or, if there are fewer than 500, each fifth in turn,
+        answered by a network that learns from the other four fifths.
 
         Args:
             X: records [N], as for :meth:`plastorch.files.FileClassifier.fit`.
@@ -168,8 +168,8 @@ class FileTagger(Learner):
     def describe(self, X: Any, min_confidence: float = 0.0) -> pl.DataFrame:
         """Predicts the tags of each record, a confidence, and the keys that drove them.
 
-        Confidence is the probability of the least probable tag that is given, or, if none is, that
-        the most probable one is absent.
+        Confidence is the probability of the least probable tag that is given, or, if none is given,
+        the probability that the most probable one is absent.
 
         Args:
             X: records, as in :meth:`fit`.
@@ -199,7 +199,7 @@ class FileTagger(Learner):
 
         Args:
             X: records, as in :meth:`fit`.
-            y: tags of each record [N]; of those that the model doesn't know, none is right.
+            y: tags of each record [N]; tags that the model doesn't know count as missed.
             sample_weight: always None.
         """
         wanted = rows_of_tags(y)
@@ -213,7 +213,7 @@ class FileTagger(Learner):
 
     @property
     def tagging(self) -> Tagging:
-        """How tags are told and written."""
+        """How tags are decided and written."""
         return self.tagging_
 
     @classmethod

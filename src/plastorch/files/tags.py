@@ -31,7 +31,7 @@ FEWEST = 5
 
 
 class Tagging(NamedTuple):
-    """How tags are told from their probabilities, and written."""
+    """How tags are decided from their probabilities, and written."""
 
     thresholds: tuple[float, ...]
     """Probability from which each tag is given, in the order of the tags."""
@@ -40,7 +40,7 @@ class Tagging(NamedTuple):
 
 
 class TagScores(NamedTuple):
-    """How well each tag is told [T]; NaN where nothing is to be divided by."""
+    """How well each tag is predicted [T]; NaN where the divisor is 0."""
 
     records: NDArray[np.int64]
     """Number of records that have the tag."""
@@ -81,8 +81,7 @@ def split_tags(text: str | None, separator: str) -> tuple[str, ...]:
 
 
 def rows_of_tags(y: Iterable[Any]) -> list[frozenset[Any]]:
-    """Returns the tags of each record; raises InputError if one's are text, letter by letter, or no
-    set."""
+    """Returns the tags of each record; raises InputError if they are one text, or not a set."""
     try:
         rows = list(y)
     except TypeError:

@@ -25,11 +25,11 @@ _DECIMAL_COMMA = r"^[+-]?[0-9]+(,[0-9]+)?$"
 def from_csv(source: Path | bytes) -> pl.DataFrame:
     """Returns the records of CSV in UTF-8, whose header tells the separator.
 
-    It is the one that the header has most often outside quotes; one that the next line has another
-    number of times counts less. A line such as ``sep=;`` before the header, as Excel takes it, says
-    it outright. Where it is ";", columns of numbers may have decimal commas. A column in which a
-    number has a leading zero, such as 0644, is text, and so is one of whole numbers beyond 128
-    bits. Text is as :func:`plastorch.files.formulas.guarded` found it.
+    The separator is the one most frequent in the header outside quotes; one that occurs another
+    number of times in the next line counts less. A line such as ``sep=;`` before the header, as
+    Excel accepts, sets it. If it is ";", columns of numbers may have decimal commas. A column in
+    which a number has a leading zero, such as 0644, is text, and so is one of whole numbers beyond
+    128 bits. The apostrophes of :func:`plastorch.files.formulas.guarded` are removed.
 
     Raises InputError if two columns have the same name, or the text is not UTF-8.
     """
@@ -76,7 +76,7 @@ def _object(line: bytes, place: int) -> dict[str, Any]:
         row: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "msg", None) or "not UTF-8, or nested too deep"
-        raise InputError(f"line {place} is no JSON: {reason}") from None
+        raise InputError(f"line {place} is not JSON: {reason}") from None
     if not isinstance(row, dict):
         raise InputError(f"line {place} is {type(row).__name__}; expected an object")
     return row

@@ -1,4 +1,4 @@
-"""A trained classifier: what it answers, and its file."""
+"""A trained classifier: its answers, and its file."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ class AbsentKeysWarning(UserWarning):
 
 
 class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Answers of a classifier that has been trained, in whichever way."""
+    """Answers of a trained classifier, however it was trained."""
 
     calibration_: Calibration
     class_count_: NDArray[np.int64]
@@ -118,7 +118,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Returns the least confidence at which a share of the records gets an answer.
 
         It comes from the records that calibrated the confidence, so that records can be answered
-        one by one; of others, the share may differ.
+        one by one; for other records, the share may differ.
 
         Args:
             coverage: share of the records to answer, above 0, up to 1.
@@ -179,7 +179,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             path: file to read.
 
         Raises:
-            InputError: the file is missing, damaged, of a later version, or no model.
+            InputError: the file is missing, damaged, of a later version, or not a model.
         """
         found = read(Path(path))
         if found.outputs != cls._outputs:
@@ -202,7 +202,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def tagging(self) -> Tagging | None:
-        """How tags are told and written; None in a model of classes."""
+        """How tags are decided and written; None in a model of classes."""
         return None
 
     @property

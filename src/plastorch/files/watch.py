@@ -1,10 +1,10 @@
 """Labels for the files of a folder as they appear and change.
 
-What counts is the difference between the tree and the store; the system's events only tell where to
-look (:mod:`plastorch.files.changes`). The whole tree is compared with the store at the start, after
-anything that may have cost events, and at intervals, so that a label missing for any reason, such
-as a killed process or a power failure, is made then. A row holds the state of its file from before
-the file was read: a change in between shows as a difference next time.
+Work is decided by the difference between the tree and the store; the system's events only tell
+where to look (:mod:`plastorch.files.changes`). The whole tree is compared with the store at the
+start, after anything that may have lost events, and at intervals, so that a label missing for any
+reason, such as a killed process or a power failure, is added then. A row holds the state of its
+file from before the file was read: a change in between shows as a difference next time.
 
 A file that is still being written gets a label each time it is looked at; the last one is that of
 its last state. A file that vanishes loses its row, a renamed one gets a row under its new name.
@@ -63,8 +63,8 @@ def watch(
         Counts of what was done.
 
     Raises:
-        InputError: the root is no folder, can't be read, or is removed or replaced while watched;
-            or the store is in use or can't be written. Labels already written are kept.
+        InputError: the root is not a folder, can't be read, or is removed or replaced while
+            watched; or the store is in use or can't be written. Labels already written are kept.
 
     Example:
         >>> import tempfile, polars

@@ -20,9 +20,9 @@ MOST_CHANNELS = 4
 def as_images(
     X: ArrayLike, channels: Channels, image_shape: tuple[int, ...] | None = None
 ) -> Tensor:
-    """Converts images of any accepted layout and type to uint8 or float32 [N, C, H, W]; keeps X.
+    """Converts images of any accepted layout and type to uint8 or float32 [N, C, H, W].
 
-    Rows of a table become images of a given shape.
+    Rows of a table become images of ``image_shape``. X stays unchanged.
     """
     with as_input_error("X"):
         array = np.asarray(X)
@@ -46,11 +46,11 @@ def as_images(
     if array.shape[2] != array.shape[3]:
         raise InputError(
             f"X has shape {shape}, images of {array.shape[2]} x {array.shape[3]} pixels; expected "
-            "square images (of one image, pass X[None])"
+            "square images (for one image, pass X[None])"
         )
     if array.dtype.kind == "f":
         _check_pixels(array)
-    # torch takes no read-only arrays, so they are copied.
+    # torch accepts no read-only arrays, so they are copied.
     number = np.uint8 if array.dtype == np.uint8 else np.float32
     return torch.from_numpy(np.require(array, number, ["C", "W"]))
 
@@ -60,8 +60,8 @@ def _unflattened(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     fits = fits and all(isinstance(side, Integral) and side > 0 for side in shape)
     if not fits or prod(shape) != array.shape[1]:
         raise InputError(
-            f"image_shape is {shape!r}; expected (H, W), (H, W, C) or (C, H, W), of "
-            f"{array.shape[1]} pixels as X has columns"
+            f"image_shape is {shape!r}; expected (H, W), (H, W, C) or (C, H, W) with "
+            f"{array.shape[1]} values, one per column of X"
         )
     return array.reshape(-1, *shape)
 

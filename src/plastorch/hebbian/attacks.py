@@ -1,6 +1,6 @@
 """Robustness of a classifier to noise and to gradient attacks, and images made by attacks.
 
-Attacks are the projected gradient descent (PGD) of foolbox, an optional dependency. Moraitis et
+Attacks use projected gradient descent (PGD) from foolbox, an optional dependency. Moraitis et
 al.'s settings aren't known; the defaults are ours. A saturated softmax can hide gradients (they
 underflow to 0) and make a fragile network look robust: see ``through`` in :func:`attack`. Against a
 linear model, 40 steps from the center of the ball of allowed changes reach its best point, but from
@@ -37,12 +37,12 @@ Through = nn.Module | Sequence[nn.Module] | None
 
 
 class Interpolation(NamedTuple):
-    """Result of targeted attacks of S growing strengths on N images."""
+    """Result of targeted attacks of S increasing strengths on N images."""
 
     images: Tensor
     """Images [S, N, ...]."""
     source_probability: Tensor
-    """Probability [S, N] of the class that the model gives to the clean image."""
+    """Probability [S, N] of the class that the model predicts for the clean image."""
     target_probability: Tensor
     """Probability [S, N] of the target."""
     crossing: Tensor
@@ -79,16 +79,17 @@ def attack(
     targets: Tensor | None = None,
     through: Through = None,
 ) -> Tensor:
-    """Makes adversarial images by PGD on the cross-entropy, in steps of strength / 30 in [0, 1].
+    """Makes adversarial images by PGD on the cross-entropy, in steps of strength / 30.
 
-    Every image (float [N, ...] in [0, 1]) is attacked once, then again as long as the model gets it
-    right, up to ``restarts`` attempts. The first start is the image itself, later ones are random
-    in the ball. Returned is a successful image if there is one, else the last attempt.
+    Every image (float [N, ...] in [0, 1]; it stays in that range) is attacked once, then again as
+    long as the model gets it right, up to ``restarts`` attempts. The first attempt starts from the
+    image itself, later ones from random points of the ball of allowed changes. Returns a successful
+    image if there is one, else that of the last attempt.
 
     Success is a class other than the label, or the target if there are ``targets`` (int64 [N]). The
     gradients are those of ``through`` if given, such as the same network with a lower inverse
-    temperature or with its logits divided: neither softmax then saturates. If several, each in turn
-    attacks the images still unbroken.
+    temperature or with its logits divided: neither softmax then saturates. If there are several
+    such models, each in turn attacks the images not yet broken.
     """
     check_one_of(get_args(Norm), norm=norm)
     check_positive(steps=steps, restarts=restarts)
@@ -122,9 +123,9 @@ def attacked_accuracy(
     through: Through = None,
     **how: Any,
 ) -> list[float]:
-    """Returns accuracies under :func:`attack` (which takes ``how``), for ascending strengths.
+    """Returns accuracies under :func:`attack`, to which ``how`` is passed, for ascending strengths.
 
-    An image broken at one strength stays broken, since larger balls hold the smaller ones; only
+    An image broken at one strength stays broken, since larger balls contain the smaller ones; only
     unbroken images are attacked further.
     """
     _check_attack(model, images, labels, strengths, through)
@@ -150,8 +151,8 @@ def transferred_accuracy(
 ) -> dict[str, list[float]]:
     """Returns accuracies of models, one per strength, on images made to fool a surrogate.
 
-    The surrogate's gradients and verdicts drive :func:`attack`, which takes ``how``. No model has a
-    say, so nothing makes accuracies fall from one strength to the next.
+    Only the surrogate's gradients and predictions drive :func:`attack`, to which ``how`` is passed.
+    The models have no influence, so accuracies need not fall from one strength to the next.
     """
     _check_attack(surrogate, images, labels, strengths, None, name="surrogate")
     for name, model in models.items():

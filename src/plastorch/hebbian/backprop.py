@@ -58,7 +58,7 @@ class BackpropTraining(Phase):
     def step(self) -> list[Record]:
         """Learns from one mini-batch; returns a record at the end of each epoch."""
         epoch, number = divmod(self.position, self.rows.per_epoch)
-        if self.position == 0:  # not in the constructor: a run that goes on has learned already
+        if self.position == 0:  # not in the constructor: a resumed run has learned already
             self._start_like_torch()
         if number == 0:
             self.totals.zero_()
@@ -121,7 +121,7 @@ class BackpropTraining(Phase):
 
 @torch.no_grad()
 def classify(net: SoftHebbNet, images: Tensor, batch_size: int = 200) -> Tensor:
-    """Returns classes [N] that a network in eval mode gives to uint8 images [N, C, H, W]."""
+    """Returns a network's predicted classes [N], in eval mode, of uint8 images [N, C, H, W]."""
     net.eval()
     device = net.readout.weight.device
     parts = [net(part.to(device)).argmax(dim=1) for part in torch.split(images, batch_size)]

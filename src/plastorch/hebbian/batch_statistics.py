@@ -27,8 +27,8 @@ class BatchStatistics(nn.BatchNorm2d):
         count = x.numel() // x.shape[1]
         if count < 2:
             raise InputError(
-                f"x has shape {tuple(x.shape)}: one value per channel; batch statistics need at "
-                "least two, so a larger batch or image"
+                f"x has shape {tuple(x.shape)}, one value per channel; expected at least two, for "
+                "batch statistics: use a larger batch or image"
             )
         mean = x.mean(dim=(0, 2, 3), keepdim=True)
         centered = x - mean

@@ -1,4 +1,4 @@
-"""Classifiers that are asked about many images, in batches, and what can be wrong with either."""
+"""Classification of many images in batches, and checks of classifiers and images."""
 
 import contextlib
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ def logits(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def predict_classes(model: nn.Module, images: Tensor) -> Tensor:
-    """Returns the classes [N] that a model gives to images [N, ...]."""
+    """Returns the classes [N] that a model predicts for images [N, ...]."""
     return logits(model, images).argmax(dim=1)
 
 
 @contextlib.contextmanager
 def frozen(*models: nn.Module) -> Iterator[None]:
-    """Sets eval mode, turns off weight gradients: they would cost a third of an attack's time."""
+    """Sets eval mode; turns off weight gradients, which would cost a third of an attack's time."""
     modes = [(module, module.training) for model in models for module in model.modules()]
     wanted = [(p, p.requires_grad) for model in models for p in model.parameters()]
     try:
@@ -68,7 +68,7 @@ def count_classes(name: str, model: nn.Module, images: Tensor, gradient: bool = 
     if len(shape) != 2 or shape[0] != len(x) or shape[1] < 2:
         raise InputError(f"{name} gives shape {shape}; expected logits [B, classes], 2 or more")
     if gradient and not answer.requires_grad:
-        raise InputError(f"{name} has no gradient; expected one, or a differentiable through")
+        raise InputError(f"{name} has no gradient; expected one, or a differentiable `through`")
     return shape[1]
 
 

@@ -130,12 +130,12 @@ class SoftHebbConv2d(SoftHebbLayer):
 
     @torch.no_grad()
     def learn(self, x: Tensor, state: None = None, *, teacher: Tensor | None = None) -> Step:
-        """Returns output and updates, changes nothing yet: see :func:`plastorch.set_gradients`.
+        """Returns output and updates without changing weights; see :func:`plastorch.set_gradients`.
 
         Args:
             x: images [B, in_channels, H, W].
             state: None; the layer has no state.
-            teacher: activations [B, out_channels, H', W'] in place of the competition.
+            teacher: activations [B, out_channels, H', W'] used in place of the competition's.
 
         Returns:
             Output and updates; the weights stay unchanged.

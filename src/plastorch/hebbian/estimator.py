@@ -4,7 +4,7 @@ Paper: Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023, arXi
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from plastorch.engine.device import fast_matmul, select_device
+from plastorch.engine.device import Precision, autocast, fast_matmul, select_device
 from plastorch.engine.errors import InputError, check_counts, check_one_of, check_positive
 from plastorch.engine.estimators import as_labels, classes_of, codes_of, seed_of
 from plastorch.engine.streams import stream
@@ -29,7 +29,6 @@ from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import HebbianTraining, Mode
 from plastorch.learning.phases import Phase
 
-Precision = Literal["fp32", "bf16"]
 BATCH = 50
 """Number of images whose features are computed at once."""
 
@@ -56,11 +55,11 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         readout_learning_rate: learning rate of the readout's first epoch.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         random_state: seed of weights, image order and dropout: a whole number, a RandomState, or
-            None to take numpy's global one. A number is the seed of ``plastorch run`` too.
-        channels: position of the channels in 4-D arrays: "first", "last", or "auto", which takes
-            the one axis of the two with 1 to 4 entries.
-        image_shape: shape of an image, (H, W), (H, W, C) or (C, H, W), of which rows of a table
-            [N, features] are the pixels; without it, tables are refused.
+            None to take numpy's global one. A number means the same as ``plastorch run --seed``.
+        channels: position of the channels in 4-D arrays: "first", "last", or "auto": the one of
+            these two axes that has 1 to 4 entries.
+        image_shape: shape of an image, (H, W), (H, W, C) or (C, H, W), for tables [N, features]
+            whose rows are the values of one image; without it, tables are refused.
         verbose: whether to show a progress bar.
 
     Attributes:
@@ -143,8 +142,8 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         The blocks make one pass over the batch, without labels. With labels, the readout then makes
         one pass over the batch's features at ``readout_learning_rate``; its Adam moments are kept
         from call to call. The number of epochs doesn't matter here: call again to learn more. After
-        :meth:`fit` the fitted network goes on learning. The first call makes the weights and
-        the image order that :meth:`fit` would make; call and seed determine the later orders.
+        :meth:`fit` the fitted network goes on learning. The first call uses the initial weights and
+        the image order that :meth:`fit` would use; later orders follow from seed and call number.
 
         A batch without labels moves the features but leaves the readout as it was, so end with some
         labeled batches.
@@ -188,7 +187,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
 
         Raises:
             InputError: unusable images, or of another shape than the fitted ones.
-            NotFittedError: no images learned from yet.
+            NotFittedError: nothing learned yet.
         """
         check_is_fitted(self, "net_")
         return self._over_batches(X, self.net_.readout.in_features, lambda features: features)
@@ -249,7 +248,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
                 f"{self.preset!r}, which scales each of them"
             )
         seed, count = seed_of(self.random_state), 1 if classes is None else len(classes)
-        net = SoftHebbNet(spec, channels, side, count, stream(seed, Stream.WEIGHTS))
+        net = SoftHebbNet(spec, channels, side, count, generator=stream(seed, Stream.WEIGHTS))
         self.net_ = net.to(select_device(self.device))
         self.image_shape_ = (channels, side, side)
         self.n_features_in_ = channels * side**2
@@ -258,10 +257,14 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             self.classes_ = classes
 
     def _set_classes(self, classes: NDArray[Any]) -> None:
-        """Replaces the placeholder by the readout that :meth:`fit` would start with."""
+        """Replaces the placeholder with the readout that :meth:`fit` would start with."""
         net, count = self.net_, len(classes)
         same = SoftHebbNet(
-            net.spec, net.in_channels, net.image_size, count, stream(self._seed, Stream.WEIGHTS)
+            net.spec,
+            net.in_channels,
+            net.image_size,
+            count,
+            generator=stream(self._seed, Stream.WEIGHTS),
         )
         net.readout = same.readout.to(net.readout.weight.device)
         self.classes_ = classes
@@ -316,9 +319,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         return later.initial_seed() if self._calls else self._seed
 
     def _autocast(self) -> torch.autocast:
-        kind, bf16 = self.net_.readout.weight.device.type, self.precision == "bf16"
-        # No cache: it would keep serving bf16 copies of weights that have changed since.
-        return torch.autocast(kind, torch.bfloat16, enabled=bf16, cache_enabled=False)
+        return autocast(self.precision, self.net_.readout.weight.device)
 
     @torch.no_grad()
     def _over_batches(
@@ -342,7 +343,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         if found != self.image_shape_:
             raise InputError(
                 f"X has images of shape {found} (channels, height, width); expected "
-                f"{self.image_shape_} as in the images before"
+                f"{self.image_shape_} as in earlier images"
             )
 
     def _codes(self, labels: NDArray[Any], known: NDArray[Any] | None) -> Tensor:
@@ -358,7 +359,7 @@ class SoftHebbClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             return known
         given = classes_of(classes, "classes")
         if known is not None and not np.array_equal(known, given):
-            raise InputError(f"classes is {given}; expected None or those before, {known}")
+            raise InputError(f"classes is {given}; expected None or the known ones, {known}")
         return given
 
     def _check_arguments(self) -> None:

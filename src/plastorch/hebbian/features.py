@@ -1,4 +1,4 @@
-"""Features of frozen blocks: computed once, kept in little memory, and what readouts draw from."""
+"""Features of frozen blocks: computed once, cached compactly, and drawn from by readouts."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,17 +14,17 @@ from plastorch.hebbian.train import Augment
 from plastorch.learning.phases import Phase
 
 FeatureSource = Callable[[Tensor, torch.Generator], Tensor]
-"""Function from rows of the training set and a generator to features [B, F], of any float type, of
-this worker's part of the rows."""
+"""Function that takes rows of the training set and a generator, and returns features [B, F], of any
+float type, for this worker's part of the rows."""
 
 
 class FeatureExtraction(Phase):
-    """Computes the features of frozen blocks once, a part per worker, into a cache that all get.
+    """Computes the features of frozen blocks once, a part per worker, into a cache that all share.
 
     Half precision halves the cache (CIFAR-10: 3 GB), and ``torch.float8_e5m2`` halves it again, for
-    features that are only trained on. Features beyond the range of the type, as untrained networks
-    may have, make it start again in single precision. A step takes few images, so that their maps
-    fit into a processor's cache.
+    features that are only trained on. If features exceed the range of the type, as those of
+    untrained networks may, the phase starts again in single precision. A step takes few images, so
+    that their maps fit into a processor's cache.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class FeatureExtraction(Phase):
 def cached(features: Tensor, views: int = 1) -> FeatureSource:
     """Returns a source of cached features [views * N, F]: N images, then their second views, etc.
 
-    Each time, each image shows one of its views, drawn at random.
+    Each call draws one of the views of each image at random.
     """
     octets, dtype, count = features.view(torch.uint8), features.dtype, len(features) // views
 
@@ -105,8 +105,8 @@ def mean_of(features: Tensor, batch_size: int = 1000) -> Tensor:
 def deviation_of(features: Tensor, mean: Tensor, batch_size: int = 1000) -> Tensor:
     """Returns the standard deviation [F] of features [N, F] about their mean, in float32.
 
-    At least a tenth of the average deviation, so that units of it don't blow up features that are
-    nearly constant.
+    It is at least a tenth of the average deviation, so that division by it doesn't blow up features
+    that are nearly constant.
     """
     sums = [
         (part.float() - mean).square_().sum(dim=0, dtype=torch.float64)

@@ -59,7 +59,7 @@ class SoftHebbLayer(PlasticLayer):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draws weights with an expected squared norm of ``initial_radius``²; uniform prior.
+        """Draws weights with an expected squared norm of ``initial_radius``²; sets a uniform prior.
 
         ``normal``: N(0, R²/n). ``positive``: uniform on [0, R sqrt(3/n)], for inputs that are not
         centered. Journé et al. 2023, appendix on initialization, in the form of its published code.
@@ -83,11 +83,11 @@ class SoftHebbLayer(PlasticLayer):
         return radius
 
     def gradients(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Returns changes at a learning rate of 1, signs turned, from raw sums of :meth:`learn`.
+        """Returns negated changes at a learning rate of 1, from the raw sums of :meth:`learn`.
 
-        They are -(|r - 1| + 1e-10)^rate_power raw / max |raw| of weights, whose raw sums change in
-        place, and -raw / (t max |raw|) of log-priors: Journé et al.'s norm-dependent rate, and each
-        group's maximum.
+        For weights: -(|r - 1| + 1e-10)^rate_power raw / max |raw|, with Journé et al.'s
+        norm-dependent rate; the raw sums are changed in place. For log-priors:
+        -raw / (t max |raw|). Each group has its own maximum.
         """
         raw = updates["weight"]
         rate = norm_dependent_rate(self.radius(), self.rate_power)
@@ -132,8 +132,8 @@ class SoftHebbLayer(PlasticLayer):
 class SoftHebbLinear(SoftHebbLayer):
     """Linear layer that learns by SoftHebb's rule: y = softmax(t (W x + b)).
 
-    Paper: Moraitis et al. 2022, arXiv 2107.05747. Weights and log-priors start as
-    :meth:`SoftHebbLayer.reset_parameters` says.
+    Paper: Moraitis et al. 2022, arXiv 2107.05747. For initial weights and log-priors see
+    :meth:`SoftHebbLayer.reset_parameters`.
 
     Args:
         in_features: number of inputs n.
@@ -196,13 +196,13 @@ class SoftHebbLinear(SoftHebbLayer):
 
     @torch.no_grad()
     def learn(self, x: Tensor, state: None = None, *, teacher: Tensor | None = None) -> Step:
-        """Returns output and updates, changes nothing yet: see :func:`plastorch.set_gradients`.
+        """Returns output and updates without changing weights; see :func:`plastorch.set_gradients`.
 
         Args:
             x: inputs [..., in_features], each row a sample; a vector is one.
             state: None; the layer has no state.
-            teacher: activations [..., out_features] in place of the competition, for instance
-                one-hot labels.
+            teacher: activations [..., out_features] used in place of the competition's, for
+                instance one-hot labels.
 
         Returns:
             Output and updates; the weights stay unchanged.

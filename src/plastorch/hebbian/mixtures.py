@@ -1,8 +1,8 @@
 """Hidden causes with a known posterior, and how close a SoftHebb layer comes to it.
 
-Moraitis et al. 2022, theory: inputs of unit length come from hidden causes C_k, and a layer with
-softmax is their Bayesian inference once w_k = E[x | C_k] / ||E[x | C_k]|| and its log-prior is ln
-P(C_k). With von Mises-Fisher causes, p(x | C_k) = c exp(kappa mu_k.x), all of that is known in
+Moraitis et al. 2022, theory: inputs of unit length come from hidden causes C_k, and a softmax layer
+performs Bayesian inference of these once w_k = E[x | C_k] / ||E[x | C_k]|| and its log-prior is
+ln P(C_k). With von Mises-Fisher causes, p(x | C_k) = c exp(kappa mu_k.x), all of this is known in
 closed form.
 """
 
@@ -129,7 +129,7 @@ def learn_causes(
     """Trains a layer with one neuron per cause on a stream of inputs, each seen once.
 
     Moraitis et al.'s rule for weights and log-priors, rates falling linearly to 0. Small initial
-    weights start a soft competition that hardens as norms grow to 1. It finds the causes far more
+    weights start a soft competition that hardens as norms grow to 1. They find the causes far more
     often than weights of norm 1 do. The rate of the log-priors, relative to that of the weights, is
     below 1: a neuron that loses its prior before it has found a cause loses the competition for
     good.

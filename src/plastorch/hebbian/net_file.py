@@ -1,7 +1,7 @@
 """Deep SoftHebb network in one file: its tensors as safetensors, its settings as JSON.
 
-Settings are checked, and the shapes they imply are compared with the file's, before there is room
-for a single weight.
+Settings are checked, and the shapes they imply are compared with the file's, before any memory is
+allocated for weights.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,7 +45,7 @@ _A_WIDE = asdict(WideSpec(1))
 _SIZES = ("in_channels", "image_size", "classes")
 _SCALING = ("pixel_mean", "pixel_std")
 _APART = ("blocks", "wide", *_SCALING)
-"""Settings that are no plain numbers or words."""
+"""Settings that are not plain numbers or text."""
 
 
 def write(
@@ -67,14 +67,14 @@ def write(
     for name, tensor in kept.items():
         if not tensor.isfinite().all():
             most = torch.finfo(dtype).max
-            raise InputError(f"{name} has NaN or values beyond {most:.3g}; expected dtype's range")
+            raise InputError(f"{name} has NaN or values beyond {most:.3g}, the range of dtype")
     write_file(path, ENTRY, _settings(spec, sizes), {n: t.cpu().numpy() for n, t in kept.items()})
 
 
 def read(path: Path, make: Callable[[NetworkSpec, int, int, int], Net]) -> Net:
     """Reads and checks a network, in float32, on the CPU and in eval mode.
 
-    ``make`` takes blocks, the images' channels and side, and the number of classes.
+    ``make`` takes the network's settings, the images' channels and side, and the number of classes.
     """
 
     def build(settings: Settings, file: Any) -> tuple[Net, Arrays]:
@@ -130,7 +130,7 @@ def _checked(found: Settings) -> tuple[NetworkSpec, int, int, int]:
     mean, std = (_scaling(name, found[name]) for name in _SCALING)
     blocks = found["blocks"]
     if type(blocks) is not list or len(blocks) > MOST_BLOCKS:
-        raise InputError(f"blocks are no list of at most {MOST_BLOCKS}")
+        raise InputError(f"blocks are not a list of at most {MOST_BLOCKS}")
     of = tuple(map(_block, blocks))
     seen = found["readout_from"], found["on_off"], _wide(found["wide"])
     spec = NetworkSpec(found["name"], of, found["dropout"], mean, std, *seen)

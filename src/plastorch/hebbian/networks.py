@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from plastorch.engine.distributed import dropout
 from plastorch.engine.errors import InputError, check_positive
+from plastorch.engine.streams import made_with
 from plastorch.hebbian.batch_statistics import BatchStatistics
 from plastorch.hebbian.convolution import SoftHebbConv2d
 from plastorch.hebbian.layers import at_least_float32
@@ -62,7 +63,7 @@ class SoftHebbBlock(nn.Module):
         return self._rectify(self._center(u))
 
     def activate_pairs(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Does so for ON neurons, then OFF neurons, whose weights have the opposite sign."""
+        """Activates and pools ON neurons, then OFF neurons, whose weights have opposite sign."""
         centered = self._center(u)
         return self._rectify(centered), self._rectify(-centered)
 
@@ -90,6 +91,8 @@ class SoftHebbNet(nn.Module):
         image_size: side of the (square) images in pixels.
         classes: number of outputs of the readout.
         generator: random generator of the initial weights; torch's global one if None.
+        device: device of the weights.
+        dtype: type of the weights.
 
     Raises:
         InputError: images too small for the blocks.
@@ -108,7 +111,10 @@ class SoftHebbNet(nn.Module):
         in_channels: int,
         image_size: int,
         classes: int,
+        *,
         generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         check_positive(in_channels=in_channels, image_size=image_size, classes=classes)
@@ -119,6 +125,11 @@ class SoftHebbNet(nn.Module):
                 f"{spec.name}"
             )
         self.spec, self.in_channels, self.image_size = spec, in_channels, image_size
+        with made_with(device=device, dtype=dtype):
+            self._make_layers(classes, generator)
+
+    def _make_layers(self, classes: int, generator: torch.Generator | None) -> None:
+        spec, in_channels, image_size = self.spec, self.in_channels, self.image_size
         self.blocks = nn.ModuleList()
         self.macs = 0
         """Number of multiply-accumulates of the convolutions in a forward pass of one image."""
@@ -135,7 +146,7 @@ class SoftHebbNet(nn.Module):
         neurons = sum(block.out_channels for block in seen) * (2 if spec.on_off else 1)
         self.wide: WideLayer | None = None
         self.feature_maps = [(neurons, side)]
-        """Number and side of the maps that the features are, in their order."""
+        """Number and side of the maps that make up the features, in order."""
         if spec.wide is not None:
             self.wide = _wide(in_channels, spec.wide, image_size, generator)
             positions = (image_size - spec.wide.kernel_size + 1) ** 2
@@ -155,16 +166,19 @@ class SoftHebbNet(nn.Module):
         depth: int | None = None,
         width: Width = "4x",
         rule: Rule = "soft",
+        *,
         in_channels: int | None = None,
         image_size: int | None = None,
         classes: int | None = None,
         generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> Self:
         """Returns the paper's network for a data set, untrained.
 
         Args:
-            data: data set, as :func:`plastorch.hebbian.presets.preset` takes it, like depth, width
-                and rule.
+            data: data set; for this and for depth, width and rule see
+                :func:`plastorch.hebbian.presets.preset`.
             depth: number of plastic layers; that of the deepest network if None.
             width: width of the layers.
             rule: "soft", or a baseline.
@@ -172,6 +186,8 @@ class SoftHebbNet(nn.Module):
             image_size: side of the images in pixels; that of the data set if None.
             classes: number of outputs of the readout; that of the data set if None.
             generator: random generator of the initial weights; torch's global one if None.
+            device: device of the weights.
+            dtype: type of the weights.
 
         Raises:
             InputError: no such preset, or images too small for it.
@@ -190,7 +206,9 @@ class SoftHebbNet(nn.Module):
             channels if in_channels is None else in_channels,
             side if image_size is None else image_size,
             count if classes is None else classes,
-            generator,
+            generator=generator,
+            device=device,
+            dtype=dtype,
         )
 
     @classmethod
@@ -258,14 +276,14 @@ class SoftHebbNet(nn.Module):
         return read(Path(path), cls)
 
     def prepare(self, images: Iterable[Tensor]) -> Tensor:
-        """Makes images of any size into what this network takes.
+        """Converts images of any size to the size and channels that this network takes.
 
-        Images of another size are resized, oblong ones squashed (antialiased bilinear). For color,
-        gray is repeated in all channels. Other numbers of channels are refused, so color images
-        for a network of gray ones too.
+        Images of another size are resized (antialiased bilinear); oblong ones are squashed. For a
+        color network, gray images are repeated in all channels. Any other number of channels is
+        refused, also color images for a gray network.
 
         Args:
-            images: images [C, H, W], uint8, or floats in [0, 1], of one size or of several.
+            images: images [C, H, W], uint8, or floats in [0, 1], of one size or several.
 
         Returns:
             Images [B, in_channels, image_size, image_size], float32 in [0, 1].
@@ -316,13 +334,13 @@ class SoftHebbNet(nn.Module):
         """Returns the features that the readout sees.
 
         Args:
-            images: images [B, C, H, W], uint8, or floats in [0, 1]; of other sizes, those that
-                :meth:`prepare` returns.
+            images: images [B, C, H, W], uint8, or floats in [0, 1]; for images of other sizes see
+                :meth:`prepare`.
 
         Returns:
-            Features [B, features] of the last block, or of all in turn, flattened as channels,
-            height, width; within each block ON neurons come first, then OFF neurons. Those of the
-            wide layer are the last.
+            Features [B, features] of the last block, or of all blocks in turn, flattened as
+            channels, height, width; within each block ON neurons come first, then OFF neurons. The
+            wide layer's features come last.
         """
         x, seen = self.pixels(images), []
         wide = [] if self.wide is None else [self.wide(x).flatten(1)]
@@ -341,7 +359,7 @@ class SoftHebbNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Returns class scores (logits) [B, classes] of images [B, C, H, W]."""
         features = self.features(images)
-        if self.training:  # otherwise nothing asks for other workers, which can't be exported
+        if self.training:  # in eval mode nothing queries other workers, which can't be exported
             features = dropout(features, self.spec.dropout)
         logits: Tensor = self.readout(features.to(self.readout.weight.dtype))
         return logits
@@ -355,7 +373,7 @@ def blocks_of(net: SoftHebbNet) -> list[SoftHebbBlock]:
 def _wide(
     channels: int, spec: WideSpec, image_size: int, generator: torch.Generator | None
 ) -> WideLayer:
-    """Returns a wide layer; an error says if images are too small for it."""
+    """Returns a wide layer; raises InputError if images are too small for it."""
     least = spec.kernel_size + spec.side - 1
     if image_size < least:
         raise InputError(
@@ -366,7 +384,7 @@ def _wide(
 
 
 def _sides_after(block: SoftHebbBlock, side: int, number: int, image_size: int) -> tuple[int, int]:
-    """Returns sides of a block's convolved and pooled map; an error says where it got too small."""
+    """Returns the sides of a block's convolved and pooled map; InputError if it gets too small."""
     spec = block.spec
     convolved = min(block.conv.output_size(side, side))
     pooled = spec.pool.output_size(convolved)

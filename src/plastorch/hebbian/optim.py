@@ -3,7 +3,7 @@
 from typing import Literal
 
 ReadoutSchedule = Literal["halved", "linear"]
-"""How the readout's learning rate falls: now and then by half, or evenly to zero."""
+"""How the readout's learning rate falls: by half at set times, or linearly to zero."""
 
 
 def linear_decay(learning_rate: float, step: int, steps: int) -> float:

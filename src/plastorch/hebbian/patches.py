@@ -10,7 +10,7 @@ def cut(maps: Tensor, which: Tensor, place: Tensor, size: int) -> Tensor:
     Args:
         maps: maps to cut from.
         which: index [K] of each patch's map.
-        place: top and left end [2, K] of each patch, from 0 to 1.
+        place: top and left edge [2, K] of each patch, from 0 up to 1, as a share of all positions.
         size: side of the patches.
     """
     spans = torch.tensor(maps.shape[2:]) - size + 1

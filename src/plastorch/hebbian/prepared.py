@@ -1,4 +1,4 @@
-"""Images of any size, made into what a network takes."""
+"""Images of any size, converted to the size and channels that a network takes."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from plastorch.engine.errors import InputError
 
 
 def handling(channels: int, side: int) -> str:
-    """Says what :func:`prepared` does, for a network's card."""
+    """Describes what :func:`prepared` does, for a network's card."""
     gray = "gray is repeated in all channels, " if channels > 1 else ""
     return f"resized to {side} x {side} pixels; {gray}any other number of channels is refused"
 

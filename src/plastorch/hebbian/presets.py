@@ -5,7 +5,8 @@ from typing import Literal, get_args
 
 from plastorch.data.catalog import CATALOG
 from plastorch.engine.errors import InputError, check_one_of
-from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool
+from plastorch.hebbian.rule import Competition
+from plastorch.hebbian.spec import Activation, BlockSpec, NetworkSpec, Pool
 
 Data = Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "stl10", "imagenette", "imagenet"]
 Rule = Literal["soft", "hard", "sampled", "random", "backprop"]
@@ -72,6 +73,14 @@ SOFTHEBB: dict[str, dict[int, tuple[BlockSpec, ...]]] = {
     "imagenette": {**CIFAR, 4: STL10[4], 5: IMAGENET},
     "imagenet": {depth: IMAGENET[:depth] for depth in range(1, 6)},
 }
+PUBLISHED_FOR: dict[Rule, tuple[Data, ...]] = {
+    "soft": ("cifar10", "cifar100", "stl10", "imagenette", "imagenet"),
+    "hard": ("cifar10", "cifar100", "imagenette", "imagenet"),
+    "sampled": (),
+    "random": ("cifar10", "cifar100", "stl10", "imagenette"),
+    "backprop": ("cifar10", "cifar100", "stl10", "imagenette", "imagenet"),
+}
+"""Data sets for which the paper's code has an architecture, by rule."""
 IMAGES = {name: CATALOG[name].images for name in get_args(Data)}
 """Channels, side in pixels and number of classes of the images."""
 GROWTH = {"1x": 1, "2x": 2, "4x": 4}
@@ -88,13 +97,14 @@ def preset(
     """Returns the published network for a data set, at a depth and width, or a baseline.
 
     Args:
-        data: data set that it was published for (MNIST: ours, found on a validation split).
+        data: data set that the network was published for (MNIST: ours, found on a validation
+            split).
         depth: number of plastic layers; that of the deepest network if None.
         width: growth of the channels from layer to layer ("4x", "2x", "1x") after the published
             first layer, or scale of all layers of the "4x" network ("quarter", "half", "double").
-        rule: "soft" is SoftHebb, "hard" the hard winner-take-all, "sampled" patches of what each
-            layer sees as its weights, "random" untrained weights, "backprop" end-to-end learning
-            with ReLU.
+        rule: "soft" is SoftHebb, "hard" the hard winner-take-all, "sampled" weights that are
+            patches of each layer's input, "random" untrained weights, "backprop" end-to-end
+            learning with ReLU.
         architecture: "matched" gives baselines SoftHebb's own architecture, "published" the one
             in the paper's code.
 
@@ -119,7 +129,7 @@ def preset(
     if depth not in by_depth:
         raise InputError(f"depth is {depth}; expected one of {sorted(by_depth)} for {data}")
     blocks = by_depth[depth]
-    if architecture == "published" and rule in ("hard", "backprop"):
+    if architecture == "published":
         blocks = _published(data, rule, depth)
     elif rule == "hard":
         blocks = tuple(replace(block, competition="hard") for block in blocks)
@@ -143,16 +153,20 @@ def _widened(blocks: tuple[BlockSpec, ...], width: Width) -> tuple[BlockSpec, ..
 
 
 def _published(data: Data, rule: Rule, depth: int) -> tuple[BlockSpec, ...]:
-    """Returns baselines whose architecture differs from SoftHebb's in the paper's code."""
-    if data not in ("cifar10", "cifar100", "imagenet", "imagenette"):
+    """Returns the architecture in the paper's code; that of a baseline can differ."""
+    if data not in PUBLISHED_FOR[rule]:
         raise InputError(
             f"architecture is 'published' for {rule} on {data}; expected 'matched': the paper's "
-            "code has no such baseline"
+            "code has no such network"
         )
-    imagenet = data in ("imagenet", "imagenette")
+    if rule == "backprop":
+        return _published_backprop(data, depth)
     if rule == "hard":
-        return _published_hard_imagenet(depth) if imagenet else _published_hard_cifar(depth)
-    return _published_backprop(depth, imagenet)
+        small = data in ("cifar10", "cifar100")
+        return _published_hard_cifar(depth) if small else _published_hard_imagenet(depth)
+    if rule == "random" and data == "imagenette" and depth < 5:
+        return _large_kernels("softkrotov", initial_radius=2.0)[:depth]
+    return SOFTHEBB[data][depth]
 
 
 def _published_hard_cifar(depth: int) -> tuple[BlockSpec, ...]:
@@ -167,8 +181,17 @@ def _published_hard_cifar(depth: int) -> tuple[BlockSpec, ...]:
 
 
 def _published_hard_imagenet(depth: int) -> tuple[BlockSpec, ...]:
-    """Lowers rates evenly: they are only known to lie between .07 and .01."""
-    blocks = tuple(
+    blocks = _large_kernels("hard", initial_radius=25.0 if depth == 5 else 2.0)
+    last = replace(blocks[-1], out_channels=12288, kernel_size=1, padding=0, groups=768, pool=MAX2)
+    return (*blocks, last)[:depth]
+
+
+def _large_kernels(competition: Competition, initial_radius: float) -> tuple[BlockSpec, ...]:
+    """Returns four layers of the ImageNet networks whose first kernels are larger.
+
+    Lowers rates evenly: they are only known to lie between .07 and .01.
+    """
+    return tuple(
         BlockSpec(
             48 * 4**i,
             kernel,
@@ -176,27 +199,28 @@ def _published_hard_imagenet(depth: int) -> tuple[BlockSpec, ...]:
             learning_rate=rate,
             pool=MAX,
             rate_power=0.75,
-            competition="hard",
-            initial_radius=25.0 if depth == 5 else 2.0,
+            competition=competition,
+            initial_radius=initial_radius,
         )
         for i, (kernel, rate) in enumerate(zip((7, 5, 3, 3), (0.07, 0.05, 0.03, 0.01), strict=True))
     )
-    last = replace(blocks[-1], out_channels=12288, kernel_size=1, padding=0, groups=768, pool=MAX2)
-    return (*blocks, last)[:depth]
 
 
-def _published_backprop(depth: int, imagenet: bool) -> tuple[BlockSpec, ...]:
-    channels, kernels = (48, (7, 5, 3, 3)) if imagenet else (96, (5, 3))
-    relu = BlockSpec(channels, 5, padding=2, learning_rate=0.001, pool=MAX, activation="relu")
+def _published_backprop(data: Data, depth: int) -> tuple[BlockSpec, ...]:
+    """Returns layers of ReLU; those of ImageNet's networks of 1 and 5 layers have Triangle.
+
+    The pools of STL-10's networks are not known; they are taken to be ImageNet's.
+    """
+    small, imagenet = data in ("cifar10", "cifar100"), data in ("imagenette", "imagenet")
+    channels = 48 if imagenet else 96
+    activation: Activation = "triangle" if imagenet and depth in (1, 5) else "relu"
+    first = BlockSpec(channels, 5, padding=2, learning_rate=0.001, pool=MAX, activation=activation)
+    if small and depth == 1:
+        return (replace(first, pool=AVG),)
     blocks = [
-        replace(relu, out_channels=channels * 4**i, kernel_size=kernel, padding=kernel // 2)
-        for i, kernel in enumerate(kernels)
+        replace(first, out_channels=channels * 4**i, kernel_size=kernel, padding=kernel // 2)
+        for i, kernel in enumerate((5, 3) if small else (7, 5, 3, 3))
     ]
     last = channels * 4 ** len(blocks)
-    grouped = replace(
-        relu, out_channels=last, kernel_size=1, padding=0, groups=last // 8 if not imagenet else 768
-    )
-    blocks.append(replace(grouped, pool=MAX2))
-    if depth == 1 and not imagenet:
-        return (replace(blocks[0], pool=AVG),)
-    return tuple(blocks[:depth])
+    grouped = replace(first, out_channels=last, kernel_size=1, padding=0, pool=MAX2)
+    return (*blocks, replace(grouped, groups=192 if small else 768))[:depth]

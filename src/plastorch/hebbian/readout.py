@@ -28,14 +28,13 @@ class ReadoutTraining(Phase):
 
     Args:
         source: source of features of training rows; :func:`cached` or :func:`augmented`.
-        mean: mean [F] of the training features (:func:`mean_of`). The readout learns from, and
-            drops, the distance of features from it. The layer still reads raw features; its bias
-            makes up for the mean.
-        deviation: standard deviation [F] of the training features (:func:`deviation_of`). Features
-            are learned from in units of it; the layer's weights make up for that.
-        schedule: fall of the learning rate; "halved" is that of Journé et al.
-        renew: function called with the number of each epoch, from 0, before it begins; may change
-            the features of the source.
+        mean: mean [F] of the training features (:func:`mean_of`). It is subtracted before dropout
+            and learning. The trained layer still reads raw features; its bias compensates.
+        deviation: standard deviation [F] of the training features (:func:`deviation_of`), by which
+            features are divided for learning. The trained layer's weights compensate.
+        schedule: decay of the learning rate; "halved" is that of Journé et al.
+        renew: function called with the number of each epoch, from 0, before the epoch begins; it
+            may change the features of the source.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class ReadoutTraining(Phase):
                     "one value per feature"
                 )
         if deviation is not None and not deviation.min() > 0:
-            raise InputError(f"deviation is {float(deviation.min())} at least; expected above 0")
+            raise InputError(f"deviation holds {float(deviation.min())}; expected all above 0")
         device = readout.weight.device
         self.readout, self.source, self.labels = readout, source, labels.to(device)
         self.test_features, self.test_labels = test_features, test_labels.to(device)
@@ -149,7 +148,7 @@ class ReadoutTraining(Phase):
 
     @torch.no_grad()
     def _read_standardized(self) -> None:
-        """Makes the layer read standardized features, within an epoch; between epochs raw ones."""
+        """Makes the layer read standardized features during an epoch; between epochs, raw ones."""
         if self.deviation is not None and not self.position:
             return  # its random first weights are meant for features of about unit size
         if self.mean is not None:
@@ -174,7 +173,7 @@ class DropoutMask:
         if not 0 <= probability < 1:
             raise InputError(f"dropout is {probability}; expected at least 0 and below 1")
         self.probability, self.device = probability, device
-        # A few random bits per mask suffice where p is a whole number of the steps they count.
+        # A few random bits per feature suffice where p is a multiple of 2^-bits.
         self.bits = next((b for b in (1, 2, 4, 8) if probability * 2**b % 1 == 0), 0)
 
     def __call__(self, shape: tuple[int, int], random: torch.Generator) -> Tensor:

@@ -65,7 +65,7 @@ class FrozenFeatures(NamedTuple):
     classes: int
     """Number of classes."""
     maps: Sequence[tuple[int, int]]
-    """Number and side of the maps that the features are, as in :func:`coarse`."""
+    """Number and side of the maps that make up the features, as in :func:`coarse`."""
 
 
 class Moments:
@@ -175,6 +175,6 @@ class RidgeReadout(Phase):
 
 
 def _hits(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Returns the number of rows whose largest score is that of their class."""
+    """Returns the number of rows whose own class has the largest score."""
     predicted = (features @ weight + bias).argmax(dim=1)
     return (predicted == labels.to(predicted.device)).sum().cpu()

@@ -17,8 +17,8 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 
 Competition = Literal["softkrotov", "soft", "hard"]
-"""``softkrotov``: soft with anti-Hebbian losers, as Journé et al. 2023 have it. ``soft``: without,
-as Moraitis et al. 2022 do. ``hard``: one winner takes all."""
+"""``softkrotov``: soft competition with anti-Hebbian losers, as in Journé et al. 2023. ``soft``:
+without them, as in Moraitis et al. 2022. ``hard``: one winner takes all."""
 
 
 def compete(
@@ -86,7 +86,7 @@ def largest(raw: Tensor, groups: int = 1) -> Tensor:
 
 
 def norm_dependent_rate(radius: Tensor, power: float) -> Tensor:
-    """Returns factors [K] on neurons' learning rates: (|r - 1| + 1e-10)^power of norms r [K].
+    """Returns factors [K] of neurons' learning rates: (|r - 1| + 1e-10)^power, from norms r [K].
 
     Journé et al. 2023, section on the learning rate: learning fades as the norm r of a neuron
     reaches 1.

@@ -1,4 +1,4 @@
-"""Weights that are patches of what a block sees: the baseline that sees data but doesn't learn."""
+"""Weights that are patches of a block's input: a baseline that sees data but doesn't learn."""
 
 import torch
 import torch.nn.functional as F
@@ -15,14 +15,14 @@ from plastorch.learning.phases import Phase
 IMAGES = 2000
 """Largest number of images that patches are cut out of."""
 AT_ONCE = 50
-"""Images that are shown at once."""
+"""Number of images processed at once."""
 
 
 class PatchSampling(Phase):
     """Sets each neuron's weights to a patch, of length 1, of its block's input; block by block.
 
-    Images and places are drawn at random, independently of each other. What a network learns is
-    only worth something beyond this: Coates & Ng, ICML 2011; Thiry et al., ICLR 2021.
+    Images and places are drawn at random, independently of each other. Learning is only worth what
+    it adds to this baseline: Coates & Ng, ICML 2011; Thiry et al., ICLR 2021.
 
     Args:
         net: network; its weights are changed in place.
@@ -53,7 +53,7 @@ class PatchSampling(Phase):
 
     @torch.no_grad()
     def step(self) -> list[Record]:
-        """Samples the weights of one block, whose input then is known for the next."""
+        """Samples the weights of one block, on which the input of the next one depends."""
         random = stream(self.seed, Stream.SAMPLED_PATCHES, self.position)
         *before, block = self.blocks[: self.position + 1]
         path = nn.Sequential(*before).eval()

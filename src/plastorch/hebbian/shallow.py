@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from plastorch.engine.distributed import backward, check_parts, part
 from plastorch.engine.errors import InputError, check_finite, check_positive
 from plastorch.engine.run import Record
-from plastorch.engine.streams import stream
+from plastorch.engine.streams import made_with, stream
 from plastorch.hebbian.layers import SoftHebbLinear
 from plastorch.hebbian.optim import linear_decay
 from plastorch.hebbian.readout import accuracy, assign_labels, check_labels
@@ -26,14 +26,17 @@ from plastorch.learning.phases import EpochOrder, Phase
 class ShallowSoftHebb(nn.Module):
     """Hidden SoftHebb layer and linear readout: u = W x / ||x||, softmax(s u) -> classes.
 
-    Inputs of unit length make u a cosine similarity once the weights have length 1, as Moraitis et
-    al.'s theory has it.
+    Inputs of unit length make u a cosine similarity once the weights have length 1, as in Moraitis
+    et al.'s theory.
 
     Args:
         inverse_temperature: inverse temperature t of the hidden layer's competition in learning.
         readout_inverse_temperature: inverse temperature s of the activations that the readout sees.
         initial_radius: R of the initial weights. Above 1 it spreads the work: a neuron that wins
             shrinks toward 1 and leaves the next win to others.
+        generator: random generator of the initial weights; torch's global one if None.
+        device: device of the weights.
+        dtype: type of the weights.
     """
 
     def __init__(
@@ -41,24 +44,28 @@ class ShallowSoftHebb(nn.Module):
         in_features: int,
         neurons: int,
         classes: int = 10,
+        *,
         competition: Competition = "soft",
         inverse_temperature: float = 100.0,
         readout_inverse_temperature: float = 50.0,
         initial_radius: float = 3.0,
         generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         check_positive(classes=classes, readout_inverse_temperature=readout_inverse_temperature)
         self.readout_inverse_temperature = readout_inverse_temperature
-        self.hidden = SoftHebbLinear(
-            in_features,
-            neurons,
-            competition=competition,
-            inverse_temperature=inverse_temperature,
-            initial_radius=initial_radius,
-            generator=generator,
-        )
-        self.readout = _linear(neurons, classes, generator)
+        with made_with(device=device, dtype=dtype):
+            self.hidden = SoftHebbLinear(
+                in_features,
+                neurons,
+                competition=competition,
+                inverse_temperature=inverse_temperature,
+                initial_radius=initial_radius,
+                generator=generator,
+            )
+            self.readout = _linear(neurons, classes, generator)
 
     def activation(self, images: Tensor) -> Tensor:
         """Returns the readout's input softmax(s u) [B, K], for images [B, ...] in [0, 1]."""
@@ -82,6 +89,9 @@ class BackpropMlp(nn.Module):
 
     Args:
         unit_inputs: whether inputs get length 1, as those of :class:`ShallowSoftHebb` do.
+        generator: random generator of the initial weights; torch's global one if None.
+        device: device of the weights.
+        dtype: type of the weights.
     """
 
     def __init__(
@@ -89,13 +99,17 @@ class BackpropMlp(nn.Module):
         in_features: int,
         neurons: int,
         classes: int = 10,
+        *,
         unit_inputs: bool = False,
         generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.unit_inputs = unit_inputs
-        self.hidden = _linear(in_features, neurons, generator)
-        self.readout = _linear(neurons, classes, generator)
+        with made_with(device=device, dtype=dtype):
+            self.hidden = _linear(in_features, neurons, generator)
+            self.readout = _linear(neurons, classes, generator)
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns class scores (logits) [B, classes] of images [B, ...] in [0, 1]."""
@@ -122,24 +136,37 @@ class _Softened(nn.Module):
 
 
 def softened(net: nn.Module, factor: float = 5.0) -> nn.Module:
-    """Returns a network of about the same decisions, with gradients where its own have vanished.
+    """Returns a network of nearly the same decisions, with gradients where the original's vanish.
 
-    A saturated softmax hides its gradient from an attack, which then flatters the network. The
-    hidden softmax of a SoftHebb network gets a higher temperature; logits of others are divided.
-    The weights are shared, not copied.
+    A saturated softmax hides its gradient from an attack, which then makes the network look more
+    robust than it is. The hidden softmax of a SoftHebb network gets a higher temperature; logits of
+    other networks are divided by the factor. The weights are shared, not copied.
     """
     check_positive(factor=factor)
     return _Softened(net, factor)
 
 
+@torch.no_grad()
+def sample_weights(net: ShallowSoftHebb, images: Tensor, seed: int = 0) -> None:
+    """Sets hidden weights to random images of length 1: a control, of which nothing is learned.
+
+    Images are uint8 [N, ...]; some may be drawn twice.
+    """
+    random = stream(seed, Stream.SAMPLED_PATCHES)
+    rows = torch.randint(len(images), (len(net.hidden.weight),), generator=random)
+    net.hidden.weight.copy_(unit_length(images[rows.to(images.device)] / 255))
+
+
 class OnlineTraining(Phase):
-    """Trains hidden layer and readout on the same mini-batches, and tests them now and then.
+    """Trains hidden layer and readout on the same mini-batches, and tests them at intervals.
 
     Images are uint8 [N, ...]. A SoftHebb layer learns without labels, by its rule, at a rate (the
-    largest change of a weight) that falls linearly to 0; its readout learns by Adam on
-    cross-entropy, or not at all in Moraitis et al.'s post-hoc protocol. A backprop network, whose
-    last layer is ``readout``, learns as a whole by Adam. Tests, or calls of ``look``, which returns
-    figures in their place, come at growing intervals within the first pass, then once per pass.
+    largest change of a weight) that falls linearly to 0, and its readout by Adam on cross-entropy;
+    either may be left as it is. A hidden layer that learns again from its start under a finished
+    readout shows, as in Moraitis et al.'s post-hoc protocol, that its rule lowers the supervised
+    loss; there, the readout learned for 100 passes on the frozen layer. A backprop network, whose
+    last layer is ``readout``, learns as a whole by Adam. Tests come at growing intervals within the
+    first pass, then once per pass; if ``look`` is given, its figures take the place of a test's.
     """
 
     def __init__(
@@ -154,6 +181,7 @@ class OnlineTraining(Phase):
         epochs: int = 1,
         hebbian_rate: float = 0.1,
         adam_rate: float = 1e-3,
+        learn_hidden: bool = True,
         learn_readout: bool = True,
         seed: int = 0,
         name: str = "online",
@@ -182,14 +210,16 @@ class OnlineTraining(Phase):
             self.optimizers = [self.adam]
         self.sgd = None
         if isinstance(net, ShallowSoftHebb):
-            self.sgd = torch.optim.SGD(net.hidden.parameters(), lr=hebbian_rate)
+            net.hidden.train(learn_hidden)
+            if learn_hidden:
+                self.sgd = torch.optim.SGD(net.hidden.parameters(), lr=hebbian_rate)
 
     def step(self) -> list[Record]:
         """Learns from one mini-batch; returns a record after a test."""
         batch = self.rows(self.position).to(self.images.device)
         rows = part(batch)
         x, labels = self.images[rows] / 255, self.labels[rows]
-        if isinstance(self.net, ShallowSoftHebb):
+        if isinstance(self.net, ShallowSoftHebb) and self.sgd is not None:
             self.net.hidden.train()
             logits = self.net.scores(learn(self.net.hidden, unit_length(x)))
         else:
@@ -287,10 +317,10 @@ def cross_entropy(net: nn.Module, images: Tensor, labels: Tensor) -> tuple[float
 
 
 def _check_counts(**pair: Tensor) -> None:
-    """Raises InputError unless inputs and labels, given by name, are equally many and not 0."""
+    """Raises InputError unless inputs and labels, given by name, are equal in number and not 0."""
     (inputs, x), (labels, y) = pair.items()
     if len(x) != len(y) or not len(x):
-        raise InputError(f"{inputs} are {len(x)}, {labels} {len(y)}; expected as many, not 0")
+        raise InputError(f"{inputs} are {len(x)}, {labels} {len(y)}; expected equal numbers, not 0")
 
 
 def _linear(in_features: int, out_features: int, generator: torch.Generator | None) -> nn.Linear:

@@ -95,7 +95,7 @@ class WideSpec:
     Args:
         neurons: number of neurons K, each of which gives an ON and an OFF response.
         kernel_size: side of the receptive field.
-        threshold: threshold b of responses, which are cosines before it.
+        threshold: threshold b that is subtracted from responses, which are cosines.
         side: side of the grid over whose cells responses are averaged.
         competition: competition rule.
 
@@ -125,9 +125,9 @@ class NetworkSpec:
         blocks: blocks, first to last.
         dropout: probability of dropping an input of the readout during its training.
         pixel_mean: mean per channel, subtracted from pixels in [0, 1]; None for no scaling.
-        pixel_std: standard deviation per channel, by which pixels are divided then.
+        pixel_std: standard deviation per channel, by which the centered pixels are divided.
         readout_from: blocks whose features the readout sees: the last one, or all, each averaged
-            to a map of the last one's side.
+            to a map with the side of the last one's.
         on_off: whether the readout sees neurons in pairs: ON, whose response is that of the block,
             and OFF, whose weights have the opposite sign.
         wide: wide layer beside the blocks, which the readout sees as well; None for none.

@@ -21,7 +21,7 @@ from plastorch.learning.phases import EpochOrder, Phase
 
 Mode = Literal["successive", "consecutive"]
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
-"""Function from images [B, C, H, W], their rows and a generator to images in [0, 255]."""
+"""Function (images [B, C, H, W], their rows, generator) -> images in [0, 255]."""
 R1_TOLERANCE = 1e-2
 """Largest distance from 1 of a converged convolutional neuron's norm ("R1 features")."""
 
@@ -29,9 +29,9 @@ R1_TOLERANCE = 1e-2
 class HebbianTraining(Phase):
     """Unsupervised training of a network's blocks, one mini-batch per :meth:`step`.
 
-    ``successive``: block by block, those before the learning one frozen in eval mode.
+    ``successive``: block by block; blocks before the one that learns are frozen in eval mode.
     ``consecutive``: all blocks learn on the same mini-batches, each from that pass's activations.
-    Only the position has to be restored beside the network: image order follows from the seed.
+    To resume, restore the network and the position; the image order follows from the seed.
     Several workers learn as one: each takes its part of a mini-batch.
 
     Args:

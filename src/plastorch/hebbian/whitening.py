@@ -18,8 +18,8 @@ def whitening(patches: Tensor, regularization: float = 0.1) -> tuple[Tensor, Ten
 
     Z = (C + r v I)^(-1/2) with the covariance C of the patches, the mean v of its diagonal and the
     regularization r; of all whitening matrices it changes patches least ("ZCA"; Bell & Sejnowski,
-    Vision Research 1997). Directions whose variance is far below r v stay small, so patches may be
-    fewer than their pixels.
+    Vision Research 1997). Directions whose variance is far below r v stay small, so there may be
+    fewer patches N than values n.
 
     Args:
         patches: patches [N, n], N at least 2.
@@ -51,12 +51,11 @@ def whitening(patches: Tensor, regularization: float = 0.1) -> tuple[Tensor, Ten
 
 
 class PatchWhitening(nn.Module):
-    """Convolution that whitens each patch of an image; fixed once it has seen some images.
+    """Convolution that whitens each patch of an image; :meth:`fit` sets it from some images.
 
-    z = Z (p - m) for each patch p, mean m and whitening matrix Z of all patches. With
+    z = Z (p - m) for each patch p, with the mean m and the whitening matrix Z of all patches. With
     ``unit_length``, z is divided by its length: a neuron behind it then sees the cosine of its
-    weights and the whitened patch. It belongs before a plastic layer whose receptive fields are
-    1 x 1.
+    weights and the whitened patch. Put it before a plastic layer whose receptive fields are 1 x 1.
 
     Args:
         in_channels: number of image channels C.
@@ -116,9 +115,10 @@ class PatchWhitening(nn.Module):
         """Learns mean and covariance from patches of images, cut at random; needs no labels.
 
         Args:
-            images: float images [N, C, H, W], in the range in which they will come.
+            images: float images [N, C, H, W], scaled like those that follow.
             patches: number of patches.
-            regularization: variance added to all directions, a fraction of the pixels' mean one.
+            regularization: variance added to all directions, a fraction of the pixels' mean
+                variance.
             generator: random generator of the patches' images and places; torch's global one if
                 None.
 

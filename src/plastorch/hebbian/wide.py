@@ -13,7 +13,7 @@ from plastorch.hebbian.spec import WideSpec
 from plastorch.hebbian.whitening import PatchWhitening
 
 IMAGES, NEURONS = 4, 256
-"""Numbers of images and of neurons whose maps are in memory at a time, and in a cache."""
+"""Numbers of images and of neurons processed at a time, so that their maps fit into a cache."""
 TEMPERATURE = 100.0
 """Inverse temperature t: inputs and weights have length 1, and nearly all cosines are below .5."""
 
@@ -21,8 +21,8 @@ TEMPERATURE = 100.0
 class WideLayer(nn.Module):
     """SoftHebb neurons on whitened patches of length 1, as ON and OFF pairs on a coarse grid.
 
-    Of u, the product of weights and a whitened patch, the responses of a pair are relu(u - b) and
-    relu(-u - b), with the threshold b, each averaged over the cells of a grid. The neurons' maps
+    The responses of a pair are relu(u - b) and relu(-u - b), with the product u of weights and a
+    whitened patch and the threshold b, each averaged over the cells of a grid. The neurons' maps
     are never stored whole.
 
     Args:
@@ -60,7 +60,7 @@ class WideLayer(nn.Module):
         rows = self.whiten(images).permute(0, 2, 3, 1)
         grid = _grid(rows.shape[1:3], self.spec.side).to(rows)
         z = rows.flatten(1, 2)
-        # An exported program takes any number of images, so that it can't go through them in parts.
+        # An exported program takes any number of images, so it can't go through them in parts.
         groups = (z,) if torch.compiler.is_compiling() else torch.split(z, IMAGES)
         weight = torch.split(self.conv.weight.flatten(1), NEURONS)
         found = [torch.cat([self._pairs(z, each, grid) for each in weight], dim=3) for z in groups]

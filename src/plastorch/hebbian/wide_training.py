@@ -23,7 +23,7 @@ BATCH, STEPS = 500, 2000
 FIRST_LENGTH = 0.9
 """Length of the first weights; at 1 the norm-dependent rate would be 0."""
 FITTED, FITTED_IMAGES = 200_000, 10_000
-"""Patches whose mean and covariance are those of the whitening, and images that they are from."""
+"""Number of patches that the whitening is fitted to, and of images from which they are cut."""
 LOGGED = 100
 """Updates between two log entries."""
 
@@ -31,15 +31,15 @@ LOGGED = 100
 class WideTraining(Phase):
     """Training of a network's wide layer: whitening, first weights from patches, then learning.
 
-    One :meth:`step` learns from one batch of patches; only the first one fits the whitening. Only
-    the position has to be restored beside the network: patches follow from the seed.
+    The first :meth:`step` fits the whitening; each later one learns from one batch of patches. To
+    resume, restore the network and the position; patches follow from the seed.
 
     Args:
         net: network with a wide layer, which is changed in place.
         images: images [N, C, H, W], uint8, or floats in [0, 1], on any device; labels are not
             needed.
         rule: "soft" or "hard" to learn, "sampled" to keep the patches that weights start from,
-            "random" for random weights.
+            "random" for random ones.
         seed: random seed.
 
     Raises:

@@ -1,4 +1,4 @@
-"""One way to learn: plastic layers say what they would change, and a torch optimizer does it."""
+"""One interface for learning: plastic layers propose updates; a torch optimizer applies them."""
 
 from plastorch.learning.gradients import learn, set_gradients
 from plastorch.learning.layer import OnlineLayer, PlasticLayer, Step

@@ -1,4 +1,4 @@
-"""From updates to torch optimizers. Here, and nowhere else, an update becomes a gradient.
+"""From updates to torch optimizers: the only place where an update becomes a gradient.
 
 Optimizers descend, so ``-change`` goes into ``.grad`` and every torch optimizer works with a
 *positive* learning rate.
@@ -17,7 +17,7 @@ from plastorch.learning.layer import PlasticLayer, Step
 
 Steps = dict[PlasticLayer, Step]
 LOOK_EVERY = 100
-"""Number of steps on a GPU after which one waits to know whether all updates were finite."""
+"""Number of steps on a GPU between checks that updates were finite, which wait for the GPU."""
 
 
 def set_gradients(module: PlasticLayer, step: Step) -> None:
@@ -30,9 +30,9 @@ def set_gradients(module: PlasticLayer, step: Step) -> None:
         step: result of ``module.learn``; its updates are used up.
 
     Raises:
-        InputError: change that is not finite, as from NaN or infinite input; gradients and weights
-            stay as they were. On a GPU, such a change counts as 0, and the error comes up to 100
-            steps later: until then nothing waits for the GPU.
+        InputError: change that is not finite, for instance because of NaN or infinite input;
+            gradients and weights stay as they were. On a GPU, such a change counts as 0, and the
+            error is raised up to 100 steps later, so that not every step waits for the GPU.
 
     Example:
         >>> from plastorch import SoftHebbLinear
@@ -48,8 +48,8 @@ def learn(module: nn.Module, x: Tensor, state: Any = None) -> Any:
     """Lets all plastic layers inside a module learn from one forward pass, each from its own input.
 
     Gradients are written for any torch optimizer; weights change when it steps. Layers in eval mode
-    only answer, and their gradients are cleared. ``DistributedDataParallel`` is not needed: updates
-    are summed over all workers.
+    only compute outputs, and their gradients are cleared. ``DistributedDataParallel`` is not
+    needed: updates are summed over all workers.
 
     Args:
         module: plastic layer, or any module that contains one.
@@ -88,7 +88,7 @@ def _learning(layers: Iterable[PlasticLayer]) -> Iterator[Steps]:
     """Makes ``forward`` of layers in training mode their ``learn``, and gathers their steps."""
     steps: Steps = {}
     learning = [layer for layer in layers if layer.training]
-    # As attributes of the instances: hooks run as usual, and outside of it nothing is slower.
+    # As instance attributes: hooks run as usual, and calls outside this context are no slower.
     for layer in learning:
         layer.forward = _learner(layer, steps)
     try:
@@ -100,8 +100,8 @@ def _learning(layers: Iterable[PlasticLayer]) -> Iterator[Steps]:
 
 def _learner(layer: PlasticLayer, steps: Steps) -> Callable[..., Any]:
     def forward(x: Tensor, state: Any = None, *more: Any, **named: Any) -> Any:
-        # What learn itself asks of the layer is an answer. The function is taken from the layer: if
-        # it referred to itself, it would keep the step's tensors until garbage is collected.
+        # If learn itself calls the layer, that is a plain forward pass. The function is taken from
+        # the layer: if it referred to itself, it would keep tensors until garbage is collected.
         learner = layer.__dict__.pop("forward")
         try:
             step = layer.learn(x, state, *more, **named)
@@ -141,14 +141,14 @@ def _write(steps: Steps) -> None:
 
 
 def _finite(gradients: list[Tensor]) -> Tensor:
-    """Returns whether all sums, and so all values, are finite: a tensor, for which nobody waits."""
+    """Returns whether all sums, and so all values, are finite; a tensor, so that nothing waits."""
     sums = [gradient.sum() for gradient in gradients]
     together = [total.to(sums[0]) for total in sums] or [torch.zeros(())]
     return torch.stack(together).isfinite().all()
 
 
 def _lately_not_finite(layers: Iterable[PlasticLayer], finite: Tensor) -> bool:
-    """Returns whether an update since the last look was not finite; looks now and then."""
+    """Returns whether an update since the last check was not finite; checks every so often."""
     first = next(iter(layers))
     first._finite = finite if first._finite is None else first._finite.to(finite.device) & finite
     first._unseen += 1

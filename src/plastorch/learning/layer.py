@@ -10,26 +10,26 @@ from torch import Tensor, nn
 from plastorch.engine.distributed import workers
 
 UNHEARD_ANSWERS = 5
-"""Number of answers in training mode after which a layer that has never learned warns."""
+"""Number of calls in training mode after which a layer that has never learned warns."""
 
 
 class Step(NamedTuple):
-    """Answer of a plastic layer to one mini-batch, and the update that follows from it."""
+    """Output of a plastic layer for one mini-batch, and the update that follows from it."""
 
     output: Any
-    """Output, as ``forward`` gives it."""
+    """Output, as ``forward`` returns it."""
     state: Any
-    """State to hand on within a sequence; None for layers without one."""
+    """State to pass to the next step of a sequence; None for layers without a state."""
     updates: dict[str, Tensor]
     """Parameter name -> update in the parameter's shape, summed over the mini-batch."""
 
 
 class PlasticLayer(nn.Module, ABC):
-    """Layer that learns by a local rule: base class of all that :func:`plastorch.learn` trains.
+    """Layer that learns by a local rule: base class of what :func:`plastorch.learn` trains.
 
     A subclass defines :meth:`learn`, which takes whatever ``forward`` takes, and :meth:`gradients`
-    if its rule scales the summed updates. A layer in eval mode is frozen: it only answers. A layer
-    that keeps answering in training mode and never learns warns once.
+    if its rule scales the summed updates. A layer in eval mode is frozen: it only computes its
+    output. A layer that is called repeatedly in training mode but never learns warns once.
 
     Example:
         >>> class Oja(PlasticLayer):
@@ -47,14 +47,14 @@ class PlasticLayer(nn.Module, ABC):
 
     def __init__(self) -> None:
         super().__init__()
-        self._unheard: int | None = 0  # answers without learning; None: not counted
-        self._finite: Tensor | None = None  # whether updates were, since one last waited to know
+        self._unheard: int | None = 0  # calls without learning; None: not counted
+        self._finite: Tensor | None = None  # whether all updates since the last check were
         self._unseen = 0  # number of these updates
         self.register_forward_pre_hook(_count_answers)
 
     @abstractmethod
     def learn(self, x: Tensor, state: Any = None) -> Step:
-        """Returns output, next state and updates; changes nothing yet.
+        """Returns output, next state and updates; leaves weights unchanged.
 
         Args:
             x: inputs, as ``forward`` takes them.
@@ -71,21 +71,21 @@ class PlasticLayer(nn.Module, ABC):
             updates: parameter name -> summed update; may be changed in place, which saves memory.
 
         Returns:
-            Parameter name -> change at a learning rate of 1, its sign turned; by default -update.
+            Parameter name -> negated change at a learning rate of 1; by default -update.
         """
         return {name: -update for name, update in updates.items()}
 
 
 class OnlineLayer(PlasticLayer):
-    """Plastic layer whose rule changes weights within a presentation, as from spike to spike.
+    """Plastic layer whose rule changes weights during a presentation, for instance at each spike.
 
-    The update of a mini-batch is the mean of the changes that its samples made, each from the same
-    weights: with ``SGD(lr=1)`` and mini-batches of one, learning is the rule itself. With several
-    workers, it is the mean over all of them.
+    The update of a mini-batch is the mean of its samples' changes, each computed from the same
+    initial weights: with ``SGD(lr=1)`` and mini-batches of one, learning is the rule itself. With
+    several workers, the mean is over the samples of all of them.
     """
 
     def gradients(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the mean changes over all workers, their signs turned."""
+        """Returns the mean changes over all workers, negated."""
         return {name: update / -workers() for name, update in updates.items()}
 
 
@@ -100,8 +100,8 @@ def _count_answers(layer: PlasticLayer, inputs: object) -> None:
         layer._unheard = None
         name = type(layer).__name__
         warnings.warn(
-            f"{name} has answered {UNHEARD_ANSWERS} times in training mode and learned nothing: "
-            "backward() doesn't reach a local rule. Call plastorch.learn(module, x) before "
+            f"{name} was called {UNHEARD_ANSWERS} times in training mode but has learned nothing: "
+            "backward() doesn't run a local rule. Call plastorch.learn(module, x) before "
             "optimizer.step(), or freeze the layer with eval()",
             stacklevel=2,
         )

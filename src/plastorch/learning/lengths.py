@@ -9,8 +9,9 @@ from plastorch.engine.errors import InputError
 def checked_lengths(lengths: Tensor | None, x: Tensor) -> Tensor:
     """Returns the number of steps of each sample, int64 [B], of sequences [T, B, ...].
 
-    Without lengths, it is T. Values are checked where that doesn't wait for a device: on the CPU.
-    Raises InputError unless they are a tensor of one whole number per sample, from 1 to T.
+    Without ``lengths``, it is T. Values are checked only on the CPU, where that doesn't wait for a
+    device. Raises InputError unless lengths are a tensor of one whole number per sample, from 1 to
+    T.
     """
     steps, samples = x.shape[:2]
     if lengths is None:

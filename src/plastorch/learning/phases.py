@@ -13,13 +13,13 @@ from plastorch.engine.phases import run_phase as run_phase
 from plastorch.engine.streams import stream
 
 Schedule = Literal["constant", "linear"]
-"""Course of a learning rate: it stays, or falls by the same amount in each step, to 0."""
+"""Course of a learning rate: constant, or falling linearly to 0."""
 
 
 def set_rate(
     optimizer: torch.optim.Optimizer, rate: float, schedule: Schedule, position: int, total: int
 ) -> None:
-    """Sets the learning rate of a phase's step at ``position``, of ``total`` ones.
+    """Sets the learning rate for the step at ``position``, from 0, of a phase of ``total`` steps.
 
     Example:
         >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
@@ -33,10 +33,10 @@ def set_rate(
 
 
 class EpochOrder:
-    """Rows of each mini-batch; each epoch visits the examples in an order of its own.
+    """Rows of each mini-batch; each epoch visits the examples in a new random order.
 
-    ``path`` is the name of the random stream, and the place in it; the epoch is added. With
-    ``drop_last``, examples that don't fill a mini-batch are left out. Raises InputError if there
+    ``path`` identifies the random stream; the epoch is appended to it. With ``drop_last``,
+    examples that don't fill a mini-batch are left out. Raises InputError if there
     are no examples or, with ``drop_last``, fewer than a mini-batch. ``per_epoch`` is the number of
     mini-batches.
     """

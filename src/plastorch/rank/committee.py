@@ -1,4 +1,4 @@
-"""Networks that answer together: their log probabilities are averaged at each step."""
+"""Networks that answer together: their log-probabilities are averaged at each step."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +12,8 @@ from plastorch.rank.model import RankCoder
 class Committee(nn.Module):
     """Core whose outputs are the log of the geometric mean of networks' class probabilities.
 
-    The arithmetic mean is less sure of an answer than the networks are, where these differ, and
-    thresholds that were chosen for one of them would be crossed later by all.
+    Where the networks differ, the arithmetic mean is less confident than each of them, so it would
+    cross thresholds later that were chosen for single networks.
 
     Args:
         networks: networks with C > 1 outputs; only their cores and readouts are used.
@@ -30,7 +30,7 @@ class Committee(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, tuple[Any, ...]]:
-        """Returns log probabilities [T, B, C] and the state of each network; series: [T, B, I]."""
+        """Returns log-probabilities [T, B, C] of series [T, B, I], and each network's state."""
         logs, states = [], []
         for place, network in enumerate(self.networks):
             assert isinstance(network, RankCoder)
@@ -42,7 +42,7 @@ class Committee(nn.Module):
 
 
 def _turned(network: RankCoder, state: Any) -> Any:
-    """Returns a state with samples along the first dimension, or back; torch's have the second."""
+    """Swaps the first two dimensions of states of torch's networks: samples come first, or back."""
     if not network._is_torchs:
         return state
     if isinstance(state, Tensor):

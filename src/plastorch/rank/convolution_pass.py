@@ -1,4 +1,4 @@
-"""Causal convolutions with running pools on a CPU: one function, compiled but for its products."""
+"""Causal convolutions with running pools on a CPU: one function, compiled except its products."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -31,12 +31,12 @@ class Layer(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Numbers of a pass."""
+    """Settings of a pass."""
 
     dilations: tuple[int, ...]
     """Dilation of each layer."""
     eps: float
-    """Number that is added to variances."""
+    """Constant added to variances."""
     dropout: float
     """Share of features left out, in [0, 1)."""
 
@@ -48,9 +48,9 @@ def pass_over(
     layers: Sequence[Layer],
     plan: Plan,
 ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]]:
-    """Returns pooled features [T, B, 2 L F] of series [T, B, C], and what to go on from.
+    """Returns pooled features [T, B, 2 L F] of series [T, B, C], and the state to continue from.
 
-    Of equal maxima, the latest has the gradient. The seed of what is left out is drawn from torch's
+    Among equal maxima, the latest gets the gradient. The seed of dropout is drawn from torch's
     generator.
 
     Args:
@@ -58,7 +58,7 @@ def pass_over(
         last: latest inputs of each layer.
         pools: sum and maximum of features so far [B, L F], and the number of steps [B].
         layers: parameters.
-        plan: numbers.
+        plan: settings.
 
     Returns:
         Means and maxima so far, last sum and maximum, and latest inputs of each layer.
@@ -78,13 +78,13 @@ def convolved(seen: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) 
 def _picture(part: Tensor) -> Tensor:
     """Returns a sequence [B, T, C] as a picture, channels last.
 
-    So torch convolves faster, but it knows that form of pictures only.
+    torch convolves faster in this layout, which it has for pictures only.
     """
     return part.mT[:, :, None].contiguous(memory_format=torch.channels_last)
 
 
 def _sums(seen: Tensor, layer: Layer, dilation: int, length: int) -> Tensor:
-    """Returns sums [B, T, F] of inputs [B, t, C], in the faster way for their number."""
+    """Returns sums [B, T, F] of inputs [B, t, C], by the method that is faster at their number."""
     if len(seen) * length > FEW:
         return convolved(seen, layer.weight, layer.bias, dilation).contiguous()
     found = torch.addmm(layer.bias, _windows(seen, layer, dilation, length), _matrix(layer))
@@ -219,7 +219,7 @@ def _layers(tensors: Sequence[Tensor]) -> list[Layer]:
 
 
 def _drawn(plan: Plan, x: Tensor) -> tuple[Any, ...]:
-    """Returns what kernels take for normalization and dropout, with a new seed."""
+    """Returns the kernels' arguments for normalization and dropout, with a new seed."""
     seed = int(torch.randint(2**63 - 1, ())) if plan.dropout else 0
     eps = x.new_tensor(plan.eps).numpy()[()]
     return eps, np.uint64(seed), np.uint32(round(plan.dropout * 2**32))

@@ -23,7 +23,7 @@ class Pools(NamedTuple):
 
 
 class ConvolutionState(NamedTuple):
-    """Numbers that convolutions keep of B series."""
+    """State that causal convolutions keep for B series."""
 
     last: tuple[Tensor, ...]
     """Latest inputs of each layer [B, (kernel - 1) dilation, channels]."""
@@ -34,9 +34,9 @@ class ConvolutionState(NamedTuple):
 class CausalConvolutions(nn.Module):
     """Dilated causal convolutions whose features are pooled over all steps so far.
 
-    Layer l = 0, 1, … has a dilation of 2^l; its features are normalized at each step, if asked for,
-    rectified, and added to its input. The activity after step t holds mean and maximum of the
-    features of all layers over steps 1 to t.
+    Layer l = 0, 1, … has a dilation of 2^l; its features are normalized at each step if
+    ``normalized``, rectified, and added to its input. The activity after step t holds mean and
+    maximum of the features of all layers over steps 1 to t.
 
     Args:
         input_size: number of channels I of the series.
@@ -44,8 +44,8 @@ class CausalConvolutions(nn.Module):
         layers: number of layers; the receptive field is 1 + (kernel - 1) (2^layers - 1) steps.
         kernel: number of steps that each convolution sees.
         dropout: share of features left out in training.
-        normalized: whether a step's features have mean 0 and variance 1 before they are rectified.
-            It takes away how large they are, such as the loudness of a sound.
+        normalized: whether a step's features get mean 0 and variance 1 before they are rectified.
+            This removes their overall size, such as the loudness of a sound.
         generator: random generator of the initial parameters; torch's default if None.
         device: device of the parameters.
         dtype: data type of the parameters.
@@ -79,7 +79,7 @@ class CausalConvolutions(nn.Module):
         if not 0 <= dropout < 1:
             raise InputError(f"dropout is {dropout}; expected 0 or more, below 1")
         if normalized and channels < 2:
-            raise InputError(f"channels is {channels}; expected 2 or more, which are normalized")
+            raise InputError(f"channels is {channels}; expected 2 or more, to be normalized")
         self.input_size, self.hidden_size = input_size, 2 * layers * channels
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         sizes = [input_size] + [channels] * (layers - 1)
@@ -106,7 +106,7 @@ class CausalConvolutions(nn.Module):
     def forward(
         self, x: Tensor, state: ConvolutionState | None = None
     ) -> tuple[Tensor, ConvolutionState]:
-        """Returns activities [T, B, hidden_size] and the next state; series: [T, B, I]."""
+        """Returns activities [T, B, hidden_size] of series [T, B, I], and the next state."""
         state = self._checked(x, state)
         plain = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
         return self._in_torch(x, state) if plain or not has_kernels(x) else self._compiled(x, state)
@@ -143,7 +143,7 @@ class CausalConvolutions(nn.Module):
         return activity, ConvolutionState(tuple(last), pools)
 
     def _checked(self, x: Tensor, state: ConvolutionState | None) -> ConvolutionState:
-        """Returns the state, or that of the start; InputError unless it is of these series.
+        """Returns the state, or the initial one if None; InputError unless it fits the series.
 
         The kernels check no index.
         """
@@ -151,7 +151,7 @@ class CausalConvolutions(nn.Module):
         if wrong or not x.is_floating_point():
             raise InputError(
                 f"x is {list(x.shape)} in {x.dtype}; expected [steps, series, {self.input_size}], "
-                "with a step or more, in a floating-point type"
+                "at least one step, in a floating-point type"
             )
         if state is None:
             return self._start(x)
@@ -175,7 +175,7 @@ class CausalConvolutions(nn.Module):
         return ConvolutionState(tuple(x.new_zeros(shape) for shape in last), pools)
 
     def _shapes(self, batch: int) -> list[tuple[int, ...]]:
-        """Returns the shape of each part of a state of so many series."""
+        """Returns the shape of each part of the state of ``batch`` series."""
         pool = batch, self.hidden_size // 2
         last = [
             (batch, (layer.kernel_size[0] - 1) * layer.dilation[0], layer.in_channels)
@@ -186,7 +186,7 @@ class CausalConvolutions(nn.Module):
 
 
 def _wide(x: Tensor) -> torch.dtype:
-    """Returns the type of sums over steps: half precision counts to 256 or 2048."""
+    """Returns the type of sums over steps: half precision can only count to 256 or 2048."""
     return torch.promote_types(x.dtype, torch.float32)
 
 

@@ -13,13 +13,13 @@ Core = Literal["convolutional", "gru", "lstm"]
 """Name of a core."""
 CORES = get_args(Core)
 PARTS = 8
-"""Number of parts, at least, in which series of the training's length are read."""
+"""Least number of parts in which series of the training's length are read."""
 
 
 def make_coder(
     core: Any, sizes: tuple[int, int, int], steps: int, threshold: float = 0.95
 ) -> RankCoder:
-    """Returns a new network; sizes: channels, hidden_size, classes; steps: length of series."""
+    """Returns a new network; ``sizes``: channels, hidden_size, classes; ``steps``: of a series."""
     channels, hidden_size, classes = sizes
     rnn = _made(core, channels, hidden_size, steps)
     if getattr(rnn, "batch_first", False):
@@ -34,7 +34,7 @@ def make_coder(
             "expected a whole number"
         )
     chunk = max(8, math.ceil(steps / PARTS))
-    return RankCoder(rnn, nn.Linear(size, classes), threshold, chunk=chunk)
+    return RankCoder(rnn, nn.Linear(size, classes), threshold=threshold, chunk=chunk)
 
 
 def _made(core: Any, channels: int, hidden_size: int, steps: int) -> nn.Module:

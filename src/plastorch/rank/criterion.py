@@ -61,7 +61,7 @@ def log_odds(logits: Tensor) -> Tensor:
 
 
 def crosses(logits: Tensor, threshold: float | Tensor) -> Tensor:
-    """Tells whether outputs are answers: max_c p_c > θ; for a single output, p > θ or p < 1 - θ.
+    """Returns whether outputs are answers: max_c p_c > θ; for a single output, p > θ or p < 1 - θ.
 
     Args:
         logits: logits [..., C].
@@ -108,7 +108,7 @@ def crossing_before(logits: Tensor, threshold: float, ends: Tensor) -> tuple[Ten
 
 
 def first_hit(hits: Tensor, ends: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Returns the first step that is true before a sample's end, or its last, and if one is."""
+    """Returns each sample's first true step before its end, or its last, and if there is one."""
     if ends is not None:
         hits = hits & (torch.arange(len(hits), device=hits.device)[:, None] < ends)
     hit = hits.any(dim=0)
@@ -144,8 +144,8 @@ def check_threshold(threshold: float | Tensor) -> None:
 def check_labels(logits: Tensor, labels: Tensor) -> None:
     """Raises InputError unless each sample has one label that is a class of the readout.
 
-    Logits are [..., B, C], labels int64 [B]. Values are checked where that doesn't wait for a
-    device: on the CPU.
+    Logits are [..., B, C], labels int64 [B]. Values are checked only on the CPU, where that doesn't
+    wait for a device.
     """
     classes = max(2, logits.shape[-1])
     wrong = labels.shape != logits.shape[-2:-1] or not len(labels)
@@ -190,7 +190,7 @@ def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def mean_over(values: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Returns the mean over samples [B], by their weights if there are any; 0 if all of them are 0.
+    """Returns the mean over samples [B], weighted if there are weights; 0 if all weights are 0.
 
     Raises:
         InputError: there is not one weight per sample.
@@ -233,8 +233,8 @@ def rank_loss(
 def effective_threshold(threshold: float, entropy_weight: float) -> float:
     """Returns the two-class posterior at which an optimal output is θ: θ + β θ (1 - θ) logit(θ).
 
-    An output p that minimizes the loss solves q = p (1 + β (ln p + H(p))), with the posterior q.
-    From 1 on, no evidence is enough; this is the case for β ≥ 1 / (θ logit θ).
+    An output p that minimizes the loss solves q = p (1 + β (ln p + H(p))), with the posterior q. If
+    the result is 1 or more, no evidence is enough; this is the case for β ≥ 1 / (θ logit θ).
 
     Example:
         >>> round(effective_threshold(0.95, 0.3), 3)

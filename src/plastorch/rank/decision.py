@@ -1,4 +1,4 @@
-"""Answers of a network and their times, put together from the parts in which it reads."""
+"""Answers of a network and their times, assembled from the parts in which it reads sequences."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Decision(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some steps of the samples that wait for an answer, and which of them are done."""
+    """Some steps of the samples without an answer so far, and which of these are done."""
 
     start: int
     waiting: Tensor

@@ -48,13 +48,15 @@ class Early(NamedTuple):
 class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Classifier of time series that answers as early as the evidence allows.
 
-    Networks read series from the start, and give their answer as soon as one class is sure enough
-    (rank coding, Jeffares et al., ICLR 2022); what comes later is not computed. The threshold is
-    the one with the smallest AvgCost = α · error + (1 - α) · t / T on series held out from
-    training, t being the number of steps read, T the length. Each of ``folds`` networks learns from
-    all series but a part, on which its training is stopped and the threshold is chosen; then
-    they answer together, by the geometric mean of probabilities. Values are standardized by mean
-    and deviation of each channel in the training series, which needs no look ahead.
+    Networks read series from the start, and answer as soon as one class is certain enough; later
+    steps are not computed. By default, outputs are trained at all steps; ``objective="first"``
+    trains only answers, which is rank coding (Jeffares et al., ICLR 2022). The threshold is the one
+    with the smallest AvgCost = α · error + (1 - α) · t / T on series held out from training, t
+    being the number of steps read, T the length. Each of ``folds`` networks learns from all series
+    except one part, which serves to stop its training early and to choose the threshold; all
+    networks then answer together, by the geometric mean of their probabilities. Values are
+    standardized by mean and deviation of each channel in the training series, so no later step of a
+    series is needed.
 
     Series are an array [cases, channels, time], a table [cases, time] of one channel, or a list of
     arrays [channels, time] or [time] of any lengths.
@@ -67,18 +69,19 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         hidden_size: number of units, or features of each convolution, of a named core.
         objective: outputs that are trained; see :func:`plastorch.rank.losses`.
         alpha: price α of a wrong answer against that of a late one, in (0, 1).
-        thresholds: "constant", or "per-step" for one threshold for each step, for many series.
+        thresholds: "constant", or "per-step" for one threshold for each step, which takes many
+            training series.
         training_threshold: threshold θ at which answers count in training.
-        folds: number of networks, each with another part held out; 1 holds out a fifth.
+        folds: number of networks, each with a different part held out; 1 holds out a fifth.
         epochs: largest number of passes over the series.
-        patience: number of passes without a smaller loss on the part held out, after which training
+        patience: number of passes without a smaller loss on the held-out part, after which training
             ends.
-        batch_size: series per update; None takes a 50th of them, from 16 to 256.
+        batch_size: series per update; None takes a 50th of all, but 16 to 256.
         learning_rate: learning rate of AdamW.
         class_weight: None, "balanced", or a dict from each class to its weight.
-        missing: "error" rejects NaN; "mask" takes it for missing, and shows the network where.
+        missing: "error" rejects NaN; "mask" treats NaN as missing, and shows the network where.
         n_jobs: number of processes that train the networks at the same time, as in scikit-learn:
-            None is one, -1 as many as there are CPUs; it is one where joblib would use threads.
+            None is one, -1 as many as there are CPUs. If joblib would use threads, it is one.
             Results differ by rounding at most.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         random_state: seed of folds, weights, order and dropout: a whole number, a RandomState, or
@@ -90,8 +93,8 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scaling_: mean and deviation of each channel.
         n_channels_: number of channels.
         n_timepoints_: number of steps of the longest training series.
-        validation_cost_: AvgCost at the chosen thresholds of series that were held out; they were
-            chosen for it, so it is a little too good.
+        validation_cost_: AvgCost of held-out series at the chosen thresholds; a little too good,
+            as the thresholds were chosen on these series.
 
     Raises:
         InputError: unusable argument, series or labels (raised by methods).
@@ -158,7 +161,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: unusable series, labels or constructor argument.
         """
         self._check_arguments()
-        # sets attributes of its own, so that a failure leaves a fitted estimator as it was
+        # a copy gets the attributes, so that a failure leaves a fitted estimator as it was
         seen = type(self)(**self.get_params(deep=False))
         series = seen._series(X, self.missing, reset=True)
         labels = as_labels(y, len(series.lengths), "series")
@@ -188,9 +191,9 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.set_price(self.alpha)
 
     def set_price(self, alpha: float) -> Self:
-        """Chooses the thresholds anew for another price of wrong answers, without training.
+        """Chooses the thresholds again for another price of wrong answers, without training.
 
-        With objective "cost", the networks remain those of the price that they were trained for.
+        With objective "cost", the networks remain trained for the earlier price.
 
         Args:
             alpha: price α of a wrong answer against that of a late one, in (0, 1).
@@ -199,8 +202,8 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             The estimator.
 
         Raises:
-            InputError: alpha is out of range, or the estimator comes from a file, which keeps no
-                held-out series.
+            InputError: alpha is out of range, or the estimator comes from a file, which holds no
+                results of held-out series.
         """
         check_is_fitted(self)
         if self._held_out is None:
@@ -214,6 +217,9 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: series, see :class:`RankClassifier`.
+
+        Returns:
+            Classes, times and confidences [N]; see :class:`Early`.
 
         Raises:
             InputError: unusable series, or other channels than in :meth:`fit`.
@@ -266,10 +272,10 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return -float(costs(right, early.time, lengths, self.alpha).mean())
 
     def update(self, new_samples: ArrayLike, stream: Hashable = 0) -> Answer | None:
-        """Takes the next samples of a live stream, and answers as soon as it can.
+        """Takes the next samples of a live stream, and answers as soon as possible.
 
         Each stream has a state of its own, which begins with its first samples and ends with
-        :meth:`end`. What is rejected leaves the state as it was.
+        :meth:`end`. Rejected samples leave the state as it was.
 
         Args:
             new_samples: samples [channels, t], or [t] of one channel.
@@ -280,7 +286,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             InputError: the samples are unusable or have other channels than in :meth:`fit`, or the
-                stream has its answer.
+                stream already has its answer.
         """
         check_is_fitted(self)
         missing = self._fitted["missing"]
@@ -289,7 +295,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         listener = self._streams.get(stream) or self.coder_.eval().stream()
         if listener.answer is not None:
             raise InputError(
-                f"stream {stream!r} has its answer since step {listener.answer.step}; expected "
+                f"stream {stream!r} was answered at step {listener.answer.step}; expected "
                 "end(stream) before its next samples"
             )
         series = Series(row.T[:, None], torch.tensor([row.shape[1]]))
@@ -299,7 +305,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._named(answer)
 
     def end(self, stream: Hashable = 0) -> Answer:
-        """Ends a live stream and returns its answer, that of its last sample if it has none yet.
+        """Ends a live stream and returns its answer, that at its last sample if it had none yet.
 
         Args:
             stream: name of the stream.
@@ -321,7 +327,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             path: file to write.
 
         Raises:
-            InputError: the core is no named one, or classes are neither text nor numbers.
+            InputError: the core is not a named one, or classes are neither text nor numbers.
         """
         check_is_fitted(self)
         saved = Saved(
@@ -338,14 +344,14 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def load(cls, path: str | Path) -> "RankClassifier":
         """Reads an estimator that :meth:`save` wrote; nothing in the file is executed.
 
-        The file has what answering needs. Of the constructor's arguments these are ``core``,
-        ``hidden_size``, ``alpha`` and ``missing``; those of training have their defaults.
+        The file holds what answering needs. Of the constructor's arguments these are ``core``,
+        ``hidden_size``, ``alpha`` and ``missing``; the others get their defaults.
 
         Args:
             path: file to read.
 
         Raises:
-            InputError: the file is missing, damaged or no such estimator.
+            InputError: the file is missing, damaged or not such an estimator.
         """
         saved = read(Path(path))
         model = cls(**saved.params)
@@ -360,7 +366,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _set(self, fitted: Saved) -> None:
-        """Sets all fitted attributes but those of scikit-learn; there are no streams yet."""
+        """Sets all fitted attributes except scikit-learn's own; there are no streams yet."""
         self.classes_, self.coder_, self.scaling_ = fitted.classes, fitted.coder, fitted.scaling
         self.n_channels_, self.n_timepoints_ = len(fitted.scaling.mean), fitted.steps
         self.validation_cost_, self._fitted = fitted.cost, fitted.params
@@ -383,13 +389,13 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return torch.cat(logits).numpy(), torch.cat(steps).numpy()
 
     def _known(self, X: ArrayLike) -> Series:
-        """Returns series as they are, checked to be such as in :meth:`fit`."""
+        """Returns series unchanged, checked to have the form of those in :meth:`fit`."""
         series = self._series(X, self._fitted["missing"], reset=False)
         self._check_channels(series.values.shape[2], "X")
         return series
 
     def _series(self, X: ArrayLike, missing: Missing, reset: bool) -> Series:
-        """Returns series as they are, checked for shape and missing values."""
+        """Returns series unchanged, checked for shape and missing values."""
         finite: Any = "allow-nan" if missing == "mask" else True
         if is_list(X):
             return ragged(X, missing)
@@ -406,7 +412,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
 
     def _named(self, answer: Answer | None) -> Answer | None:
-        """Returns an answer with the class in place of its number."""
+        """Returns an answer with the class in place of the class's number."""
         return answer and answer._replace(label=self.classes_[answer.label])
 
     def _check_arguments(self) -> None:

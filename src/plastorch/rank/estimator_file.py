@@ -126,10 +126,10 @@ def _check(settings: Settings) -> None:
             raise InputError(f"{name} is {count}; expected {most} at most")
     classes, limits = settings["classes"], settings["thresholds"]
     if not isinstance(classes, list) or len(classes) < 2 or sorted(set(classes)) != classes:
-        raise InputError("its classes are no sorted list of two or more")
+        raise InputError("its classes are not a sorted list of two or more")
     check_types(
         {"per_step": settings["per_step"], "cost": settings["cost"]},
         {"per_step": False, "cost": 0.5},
     )
     if not isinstance(limits, list) or not limits or not all(0 < each <= 1 for each in limits):
-        raise InputError("its thresholds are no numbers above 0, up to 1")
+        raise InputError("its thresholds are not numbers above 0, up to 1")

@@ -120,7 +120,7 @@ def read(scored: Iterable[tuple[Tensor, Batch]], thresholds: Sequence[float]) ->
         raise InputError(f"thresholds are {thresholds}; expected some above 0, up to 1")
     parts = [_read(logits, batch, thresholds) for logits, batch in scored]
     if not parts:
-        raise InputError("batches are none; expected one or more")
+        raise InputError("batches are empty; expected one or more")
     step, crossed, right, lengths, by_step = (
         torch.cat(of, dim=-1).cpu() for of in zip(*parts, strict=True)
     )

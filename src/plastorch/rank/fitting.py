@@ -32,11 +32,11 @@ from plastorch.rank.train import RankSettings, RankTraining
 MAX_NORM = 1.0
 WEIGHT_DECAY = 0.01
 PARTS, LEAST, MOST = 50, 16, 256
-"""Number of updates per pass, about, and smallest and largest batch, if no size is given."""
+"""Approximate number of updates per pass, and smallest and largest batch, if no size is given."""
 AT_ONCE = 256
 """Number of series that are read at the same time."""
 HELD_OUT = 5
-"""One in so many series is held out if there is one network."""
+"""Number of series of which one is held out if there is a single network."""
 
 
 class Fitting(NamedTuple):
@@ -87,7 +87,7 @@ class HeldOut(NamedTuple):
 
 
 def _single(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Returns the next numbers down in single precision: rounded up to 1, none could be crossed."""
+    """Rounds down to single precision: a threshold rounded up to 1 could not be crossed."""
     near = thresholds.astype(np.float32)
     return np.where(near > thresholds, np.nextafter(near, np.float32(0)), near)
 
@@ -131,8 +131,8 @@ def together(networks: list[RankCoder]) -> RankCoder:
 def folds(labels: Tensor, count: int, seed: int) -> Tensor:
     """Returns the fold of each series, from 0, each class spread evenly.
 
-    One fold is a fifth of the series, the others being in none (-1); a class's only series is in
-    none, too.
+    A single fold is a fifth of the series; the others are in none (-1). A class's only series is in
+    none either.
     """
     random = stream(seed, FitStream.FOLDS)
     parts = count if count > 1 else HELD_OUT
@@ -150,8 +150,8 @@ def folds(labels: Tensor, count: int, seed: int) -> Tensor:
 def _by_worker(*of_fold: Any, asking: int, threads: int) -> tuple[RankCoder, HeldOut]:
     """Returns what :func:`_of_fold` does.
 
-    A process of its own (``asking`` is the one that asks for it) keeps its freed memory, and uses
-    so many ``threads``: joblib leaves it all of them where OMP_NUM_THREADS is set.
+    A process other than ``asking``, the one that started it, keeps its freed memory, and uses
+    ``threads`` threads: joblib lets it use all of them where OMP_NUM_THREADS is set.
     """
     if os.getpid() != asking:
         keep_freed_memory()

@@ -22,9 +22,9 @@ from plastorch.rank.criterion import (
 from plastorch.rank.decision import Decision, Part, decision
 
 NUMBERS = 16
-"""Number of different sizes of a batch, about, while samples leave."""
+"""Approximate number of different batch sizes while samples leave."""
 FIRST = 8
-"""The first part of a sequence is so many times as short as the longest."""
+"""Ratio of the longest part of a sequence to the first part."""
 Stops = Callable[[Tensor, int, Tensor], Tensor]
 
 
@@ -34,10 +34,10 @@ class RankCoder(nn.Module):
     The step t* of a sample's answer is the first with max_c p_c > θ, or the last. Later steps are
     not computed, neither forward nor backward: samples that have answered leave the batch after
     each part of the steps. The first part is an eighth of ``chunk``, or one step; each is twice as
-    long as the one before, up to ``chunk``. After each part, the number of answers is read from a
-    GPU once; values are checked on CPUs only. There, torch's networks also read a few rows twice,
-    as each new size of a batch costs them time. On the ``meta`` device, where no value is known,
-    all steps count as computed.
+    long as the one before, up to ``chunk``. On a GPU, the number of answers is read once after each
+    part. On CPUs, values are checked, and torch's networks read a few rows twice, as each new batch
+    size costs them time. On the ``meta`` device, where no value is known, all steps count as
+    computed.
 
     Args:
         rnn: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, ``plastorch.STPN``, or any module that maps
@@ -49,8 +49,8 @@ class RankCoder(nn.Module):
         threshold: threshold θ in (0, 1]. At 1 nothing crosses and the last step is trained.
         entropy_weight: weight β of the entropy reward in :meth:`loss`.
         chunk: number of steps between removals of answered samples, after the first parts; the last
-            part is up to half longer. Smaller values skip more steps, larger ones need fewer calls
-            of the network.
+            part is up to half longer. Smaller values skip more steps; larger ones need fewer calls
+            to the network.
 
     Raises:
         InputError: an argument is out of range, or the network is bidirectional, so that it would
@@ -68,6 +68,7 @@ class RankCoder(nn.Module):
         self,
         rnn: nn.Module,
         readout: nn.Module,
+        *,
         threshold: float = 0.95,
         entropy_weight: float = 0.0,
         chunk: int = 8,
@@ -75,7 +76,7 @@ class RankCoder(nn.Module):
         super().__init__()
         core = unwrapped(rnn)
         if getattr(core, "bidirectional", False):
-            raise InputError("rnn is bidirectional; expected one that goes forwards only")
+            raise InputError("rnn is bidirectional; expected one that runs forward only")
         if not 0 <= entropy_weight < float("inf"):
             raise InputError(f"entropy_weight is {entropy_weight}; expected 0 or more")
         check_counts(chunk=chunk)
@@ -109,8 +110,6 @@ class RankCoder(nn.Module):
         """
         x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
         ends = self._checked(x, lengths)
-        if x.is_meta:
-            return self._at_once(x, ends)
         return decision(list(self._read(x, ends, lengths, self._crossings)))
 
     def up_to_answers(
@@ -121,9 +120,9 @@ class RankCoder(nn.Module):
         Args:
             x: sequences, as for :meth:`forward`.
             lengths: numbers of steps, as for :meth:`forward`.
-            stops: function that tells where to answer, in place of a crossing of θ. It gets logits
-                [t, b, C] of some steps, the number of the first, and the rows [b] of the samples
-                that are still read, and returns bool [t, b]; it is called in order.
+            stops: function that decides where to answer, in place of a crossing of θ. It gets
+                logits [t, b, C] of some steps, the number of the first step, and the rows [b] of
+                the samples that are still read, and returns bool [t, b]; it is called in order.
 
         Returns:
             Logits [S, B, C], S ≤ T, and the answers. After a sample's answer, logits are those of
@@ -185,15 +184,8 @@ class RankCoder(nn.Module):
         return logits
 
     def stream(self) -> "Listener":
-        """Returns a stream that listens to one sequence as it arrives."""
+        """Returns a listener to one sequence, which is fed to it as it arrives."""
         return Listener(self)
-
-    def _at_once(self, x: Tensor, ends: Tensor) -> Decision:
-        """Computes all steps of sequences [T, B, I] and answers as :meth:`forward` does."""
-        scores = self.readout(self._run(x, None)[0])
-        step, crossed = first_hit(self._crossings(scores.detach(), 0), ends)
-        rows = torch.arange(x.shape[1], device=x.device)
-        return Decision(scores[step, rows], step, crossed, x.shape[0] * x.shape[1])
 
     def _checked(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Checks sequences [T, B, I] and returns the number of steps of each sample."""
@@ -204,7 +196,7 @@ class RankCoder(nn.Module):
             )
         if isinstance(self._features, int) and x.shape[2] != self._features:
             raise InputError(
-                f"x has {x.shape[2]} features; expected {self._features}, as rnn takes"
+                f"x has {x.shape[2]} features; expected {self._features}, the inputs of rnn"
             )
         # A finite sum implies finite values, unless it overflows, and is much faster to check.
         if (
@@ -221,8 +213,8 @@ class RankCoder(nn.Module):
         """Reads sequences [T, B, I] part by part; samples leave when they have answered."""
         waiting = read = torch.arange(x.shape[1], device=x.device)
         state = None
-        end = len(x) if lengths is None else int(lengths.max())
-        for start, stop in self._parts(end):
+        end = len(x) if lengths is None or x.is_meta else int(lengths.max())
+        for start, stop in [(0, end)] if x.is_meta else self._parts(end):
             part = x[start:stop] if len(waiting) == x.shape[1] else x[start:stop, read]
             activity, state = self._run(part, state)
             self._check_state(state, part.shape[1])
@@ -235,7 +227,7 @@ class RankCoder(nn.Module):
                 if stop == end:
                     done = torch.ones_like(done)
                 first_done = done.argsort(descending=True, stable=True)
-                count = int(done.sum())
+                count = len(waiting) if stop == end else int(done.sum())
             yield Part(
                 start,
                 waiting,
@@ -254,7 +246,7 @@ class RankCoder(nn.Module):
     def _filled(self, rows: Tensor, x: Tensor) -> Tensor:
         """Returns rows of a batch, the first repeated until their number is one of a few.
 
-        On CPUs, torch prepares its recurrent networks anew for each number that it hasn't met.
+        On CPUs, torch prepares its recurrent networks again for each batch size that is new to it.
         """
         if not (x.is_cpu and self._is_torchs):
             return rows
@@ -262,7 +254,7 @@ class RankCoder(nn.Module):
         return torch.cat([rows, rows[:1].expand(lacking)]) if lacking else rows
 
     def _crossings(self, scores: Tensor, start: int, rows: Tensor | None = None) -> Tensor:
-        """Tells which logits [t, B, C] cross the threshold of their step; the first is given."""
+        """Returns which logits [t, B, C] cross the thresholds of their steps, from ``start`` on."""
         threshold = self.threshold
         if isinstance(threshold, Tensor):
             steps = torch.arange(start, start + len(scores)).clamp(max=len(threshold) - 1)
@@ -274,7 +266,7 @@ class RankCoder(nn.Module):
         start, length = 0, max(1, self.chunk // FIRST)
         while start < steps:
             stop = start + min(length, self.chunk)
-            if steps - stop < (stop - start) / 2:  # a rest that isn't worth a part
+            if steps - stop < (stop - start) / 2:  # the rest is too short for a part of its own
                 stop = steps
             yield start, stop
             start, length = stop, 2 * length
@@ -337,7 +329,7 @@ class Listener:
     """Listener to one sequence, part by part, until it has an answer.
 
     Args:
-        coder: trained network; :meth:`RankCoder.stream` makes a stream.
+        coder: trained network; :meth:`RankCoder.stream` makes a listener to it.
 
     Example:
         >>> stream = RankCoder(nn.GRU(3, 8), nn.Linear(8, 2), threshold=1e-3).stream()

@@ -153,17 +153,17 @@ def _held(step: Tensor, ends: Tensor, steps: int) -> Tensor:
 
 
 class _Stopping:
-    """Stopping probabilities of a network, and where the chance of going on is next to nothing."""
+    """Stopping probabilities of a network, and where the chance of going on is negligible."""
 
     def __init__(self, threshold: float, alpha: float) -> None:
         check_between(alpha=alpha)
         if threshold == 1:
-            raise InputError("threshold is 1; expected less, which can be crossed, for cost")
+            raise InputError("threshold is 1; expected less for objective cost: 1 is never crossed")
         self.limit = math.log(threshold / (1 - threshold))
         self.on: Tensor | None = None
 
     def __call__(self, scores: Tensor, start: int, rows: Tensor) -> Tensor:
-        """Tells where samples are done; remembers the log of the chance of going on."""
+        """Returns where samples are done; remembers the log of the chance of going on."""
         if self.on is None:
             self.on = scores.new_zeros(len(rows))
         on = self.on[rows] + F.logsigmoid(self.limit - log_odds(scores)).cumsum(dim=0)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from plastorch.engine.streams import made_with
+
 
 class PictureState(NamedTuple):
     """State of B pictures."""
@@ -32,20 +34,28 @@ class PictureLSTM(nn.Module):
             which other samples have not answered yet.
         lasting: show all pixels that have fired so far, as if held by neurons without leak;
             otherwise only those that fire at the current step.
+        generator: random generator of the LSTM's initial weights; torch's global one if None.
+        device: device of the LSTM's weights.
+        dtype: type of the LSTM's weights.
     """
 
     def __init__(
         self,
         pixels: int,
         hidden_size: int,
+        *,
         front: nn.Module | None = None,
         features: int | None = None,
         lasting: bool = False,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.lasting = lasting
         self.front = nn.Identity() if front is None else front
-        self.lstm = nn.LSTM(features or pixels, hidden_size)
+        with made_with(generator, device, dtype):
+            self.lstm = nn.LSTM(features or pixels, hidden_size)
         self.input_size, self.hidden_size = pixels, hidden_size
 
     def forward(

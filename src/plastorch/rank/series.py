@@ -1,4 +1,4 @@
-"""Series of any length in one padded tensor, and their scaling without a look ahead."""
+"""Series of any length in one padded tensor, and their scaling without lookahead."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeGuard
@@ -38,9 +38,9 @@ class Scaling(NamedTuple):
     """Deviations, float64 [C]; 1 for a constant channel."""
 
     def __call__(self, series: Series, missing: Missing) -> Series:
-        """Returns standardized series, float32; with "mask", C more channels tell what is missing.
+        """Returns standardized series, float32; with "mask", C more channels mark missing values.
 
-        Small changes around a large mean get lost in single precision, unless the mean goes first.
+        The mean is subtracted first: single precision loses small changes around a large mean.
         """
         values = ((series.values - self.mean) / self.deviation).float()
         gone = values.isnan()
@@ -62,7 +62,7 @@ def scaling_of(series: Series) -> Scaling:
 
 
 def is_list(X: Any) -> TypeGuard[Sequence[Any]]:
-    """Returns whether X is a list of series, and no table or array."""
+    """Returns whether X is a list of series, not a table or an array."""
     if not isinstance(X, list | tuple):
         return isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
     if any(isinstance(row, np.ndarray | Tensor) and row.ndim for row in X):
@@ -76,7 +76,7 @@ def is_list(X: Any) -> TypeGuard[Sequence[Any]]:
 def of_array(values: NDArray[Any]) -> Series:
     """Returns series [N, C, T] of one length."""
     if not values.size:
-        raise InputError(f"X has shape {values.shape}; expected (cases, channels, time), none 0")
+        raise InputError(f"X has shape {values.shape}; expected (cases, channels, time), not empty")
     lengths = torch.full((len(values),), values.shape[2])
     return Series(torch.from_numpy(np.array(values.transpose(2, 0, 1), order="C")), lengths)
 
@@ -102,11 +102,11 @@ def ragged(X: Sequence[Any], missing: Missing) -> Series:
 
 
 def checked(values: Any, missing: Missing, name: str) -> NDArray[Any]:
-    """Returns one series [C, t] as floats; InputError if it is empty, not finite or no numbers."""
+    """Returns one series [C, t] as floats; InputError if it is empty, not finite or not numbers."""
     row = floats(values, missing, name)
     row = row[None] if row.ndim == 1 else row
     if row.ndim != 2 or not row.size:
-        raise InputError(f"{name} has shape {row.shape}; expected (channels, time), none of them 0")
+        raise InputError(f"{name} has shape {row.shape}; expected (channels, time), not empty")
     return row
 
 
@@ -120,6 +120,6 @@ def floats(values: Any, missing: Missing, name: str) -> NDArray[Any]:
         found = found.astype(np.float32 if found.dtype == np.float32 else np.float64, copy=False)
     bad = np.isinf(found) if missing == "mask" else ~np.isfinite(found)
     if bad.any():
-        hint = "" if missing == "mask" else '; missing="mask" takes NaN'
+        hint = "" if missing == "mask" else '; missing="mask" accepts NaN'
         raise InputError(f"{name} has NaN or infinite values; expected finite ones{hint}")
     return found

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class FitStream(IntEnum):
-    """Uses of random numbers in a fit; the fold follows, but in the first."""
+    """Uses of random numbers in a fit; the fold's number follows, except for FOLDS."""
 
     FOLDS = 0
     WEIGHTS = 1

@@ -14,13 +14,13 @@ from plastorch.engine.errors import InputError
 MOST_TRIED = 200
 """Number of quantiles of the confidence that are tried as a constant threshold."""
 ALWAYS, NEVER = 1e-6, 1.0
-"""Thresholds that each confidence crosses, and none."""
+"""Thresholds that every confidence crosses, and that none does."""
 
 Floats = NDArray[np.float64]
 
 
 def check_between(**arguments: object) -> None:
-    """Raises InputError naming the first argument that is no number between 0 and 1."""
+    """Raises InputError naming the first argument that is not a number between 0 and 1."""
     for name, value in arguments.items():
         if not isinstance(value, Real) or not 0 < float(value) < 1:
             raise InputError(f"{name} is {value!r}; expected a number between 0 and 1")
@@ -99,8 +99,8 @@ def thresholds_per_step(
 ) -> Floats:
     """Returns a threshold for each step, the best given all later ones, from the last step back.
 
-    At each step, series are answered from the surest down, as long as what they cost now is in sum
-    less than what they will cost under the thresholds of later steps. Arguments are those of
+    At each step, series are answered from the most confident down, as long as their total price now
+    is less than under the thresholds of later steps. Arguments are those of
     :func:`constant_threshold`.
 
     Example:

@@ -43,7 +43,8 @@ class RankSettings:
         cosine: decay of the learning rate to 0 along half a cosine; otherwise it is constant.
         max_norm: maximum gradient norm over all parameters; None turns clipping off.
         best_from: share of training after which the best weights are kept, if there is a score.
-        patience: number of records without a better score after which training ends; None goes on.
+        patience: number of records without a better score after which training ends; None for no
+            early end.
         alpha: price α of a wrong answer against that of a late one, for objective "cost".
         weight_decay: rate at which weights decay, apart from Adam's update (AdamW).
 
@@ -92,8 +93,8 @@ class RankTraining(Phase):
     A step takes ``every`` batches. It logs the loss, ``train_accuracy`` at t* (the step of the
     first crossing, or the last; from 0), ``mean_step`` over all sequences, ``mean_step_crossed``
     over those that crossed (omitted if none did), ``uncrossed``, the share of the others,
-    ``computed_steps`` per sequence, forward and as many backward, wall-clock ``seconds`` of the
-    updates, and the results of ``validate``.
+    ``computed_steps`` per sequence in the forward pass (and in the backward pass), wall-clock
+    ``seconds`` of the updates, and the results of ``validate``.
 
     Args:
         name: name of the phase.

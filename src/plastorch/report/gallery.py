@@ -12,7 +12,7 @@ from plastorch.report.format import headline, mean_and_sd, number, plain
 from plastorch.report.html import render
 
 DATA = {"name": "data", "n_train": "training samples", "n_test": "test samples"}
-"""What sets the data of runs apart, in words."""
+"""Fields that distinguish the data of runs, in words."""
 
 
 @dataclass(frozen=True)

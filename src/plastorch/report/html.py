@@ -30,7 +30,7 @@ _UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800
 
 
 def render(template: str, **values: Any) -> str:
-    """Returns a page: everything inline, and a policy that forbids it any request.
+    """Returns a page with everything inline, and a policy that forbids all requests.
 
     Args:
         template: name of a file of the folder `templates`.

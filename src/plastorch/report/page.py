@@ -123,13 +123,13 @@ def write_sweep(folder: Path, panels_of: PanelsOf = plain_curves, back: bool = F
         The path of `report.html`.
 
     Raises:
-        InputError: the folder is no sweep's, or is damaged.
+        InputError: the folder is not a sweep's, or is damaged.
 
     Example:
         >>> write_sweep(Path("no/such/sweep"))
         Traceback (most recent call last):
         ...
-        plastorch.engine.errors.InputError: no/such/sweep is no sweep's folder; expected \
+        plastorch.engine.errors.InputError: no/such/sweep is not a sweep's folder; expected \
 sweep.json in it
     """
     sweep = Sweep.load(Path(folder))
@@ -187,12 +187,12 @@ def _drawable(run: Path) -> Iterator[None]:
     except (InputError, OSError):
         raise
     except _NOT_DRAWN as error:
-        raise InputError(f"{run}: what it logged can't be drawn ({error!r})") from None
+        raise InputError(f"{run}: its log can't be drawn ({error!r})") from None
 
 
 @contextlib.contextmanager
 def _listed(unreadable: list[tuple[PurePath, str]], folder: PurePath) -> Iterator[None]:
-    """Lists a folder that cannot be read with the reason; if writing fails, it is not at fault."""
+    """Lists a folder that cannot be read, with the reason; not one whose page can't be written."""
     try:
         yield
     except WriteError:

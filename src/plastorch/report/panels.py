@@ -54,8 +54,8 @@ def learning_curve(run: RunData) -> Panel | None:
     return Panel(
         name="learning-curve",
         title="Learning curve",
-        caption="Share of right answers after each pass over the labeled data. At the end "
-        f"{test} of the test examples are right, against {train} of the training examples.",
+        caption="Share of correct answers after each pass over the labeled data. At the end "
+        f"{test} of the test examples are correct, and {train} of the training examples.",
         alt=f"Line plot of accuracy against epoch; test accuracy ends at {test}, training "
         f"accuracy at {train}.",
         draw=lambda theme: charts.lines(
@@ -101,7 +101,7 @@ def confusion(run: RunData) -> Panel | None:
     cells = " Numbers are counts." if len(matrix) <= charts.MAX_LABELED else ""
     return Panel(
         name="confusion",
-        title="What is taken for what",
+        title="Confusion matrix",
         caption="Each row is a true class, each column an answer on the test examples; the "
         "stronger its shade, the larger its share of the row. A perfect result fills only the "
         f"diagonal.{cells} {worst}",

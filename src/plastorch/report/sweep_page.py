@@ -30,7 +30,7 @@ def grid_panel(lines: Sequence[SweepRow]) -> Panel | None:
     along, metric = along_which(lines), name_of(lines)
     title = f"{metric} against {plain(along)}" if along else metric
     best = max(lines, key=lambda line: fmean(line.figures))
-    highest = f"The highest mean, {best.measured}, has {words_of(best.values)}. " if along else ""
+    highest = f"The highest mean, {best.measured}, is at {words_of(best.values)}. " if along else ""
     left_out = len(series_of(lines, along)) - MOST_SERIES
     return Panel(
         name="sweep",

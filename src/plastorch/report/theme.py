@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WIDTH = 4.8
 DPI = 220
 TEXT, SMALL = 12.0, 10.5
-NO_FIGURES = 'matplotlib is missing; expected, to draw figures: pip install "plastorch[figures]"'
+NO_FIGURES = 'matplotlib is missing; to draw figures: pip install "plastorch[figures]"'
 MARKERS = "os^Dvp*XP<"
 HUES = (
     "#3f7fdb", "#e07b1f", "#2e9e8b", "#a06be0", "#b0902a",

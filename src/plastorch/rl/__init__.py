@@ -1,4 +1,4 @@
-"""Reinforcement learning with recurrent networks: tasks, actor-critic, and agents for RLlib."""
+"""Reinforcement learning with recurrent networks: tasks, actor-critic, agents for RLlib."""
 
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, Environment, a2c_loss, play
 from plastorch.rl.agent import Agent, FrameEncoder

@@ -32,7 +32,7 @@ CPU_AGENTS = 64
 
 
 class Environment(Protocol):
-    """Rules of a game that B agents play at once, each by itself, for T steps."""
+    """Rules of a game that B agents play at once, each in its own copy, for T steps."""
 
     steps: int
     """Length T of an episode."""
@@ -45,9 +45,9 @@ class Environment(Protocol):
     def begin(
         self, agents: int, random: torch.Generator, own: Callable[[Tensor, int], Tensor]
     ) -> tuple[Any, Sequence[tuple[Tensor, ...]]]:
-        """Returns the state at the start, and further arguments of each step.
+        """Returns the initial state, and the further arguments of each step.
 
-        All that is drawn for the agents passes through ``own``, with the dimension of the agents.
+        All random numbers of the agents pass through ``own``, with the dimension of the agents.
         """
 
     def observe(self, state: Any) -> Tensor:
@@ -117,7 +117,7 @@ def play(
         environment: environment in which the agents act.
         agents: number of agents B.
         random: random generator on the CPU.
-        shared: let each worker play its part of the agents; all get the complete episode.
+        shared: whether each worker plays only its part of the agents; all get the complete episode.
 
     Returns:
         Episode, without gradients.
@@ -178,7 +178,7 @@ def a2c_loss(
         values: state values v [T, B].
         actions: actions taken, a [T, B].
         rewards: rewards r [T, B].
-        faithful: use the first agent's value as v for all, as the paper's code does.
+        faithful: whether to use the first agent's value as v for all, as the paper's code does.
         discount: discount of later rewards in R.
         concentration: weight c of the squared probabilities.
         value_weight: weight w of the value term.
@@ -226,7 +226,7 @@ class ActorCriticTraining(Phase):
 
     A record, every tenth iteration and after the last, has ``reward`` per episode, mean over agents
     and over iterations since the previous record, and ``energy_per_neuron`` per step, mean over
-    some agents of the iteration, if the core tells its energy.
+    some agents of the iteration, if the core has a method ``energy``.
 
     Args:
         name: name of the phase.
@@ -234,13 +234,13 @@ class ActorCriticTraining(Phase):
         environment: environment in which the agents act.
         agents: number of agents that play at once, over all workers.
         iterations: number of iterations.
-        path: seed, and name of the stream that the episodes draw from.
-        learning_rate: learning rate of Adam, at first.
-        schedule: whether the rate stays, or falls by the same amount in each iteration, to 0.
+        path: seed, and name of the random stream of the episodes.
+        learning_rate: initial learning rate of Adam.
+        schedule: course of the learning rate, "constant" or "linear" (falls to 0).
         warm_up: number of first iterations that are played and logged without an update.
         faithful: see :func:`a2c_loss`.
         discount: discount of later rewards.
-        scale: factor of the rewards that are learned from, not of those in the records.
+        scale: factor on the rewards in learning; records have unscaled rewards.
         epsilon: constant in Adam's denominator.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Tasks of cards that only a memory solves, for any number of agents at once.
+"""Card games that require memory, for any number of agents at once.
 
-Cards are dealt from shuffled decks. The agent is asked for an answer at each step, or at some. Of n
-answers in an episode, a right one is rewarded by 1/n, a wrong one by -1/n: returns are -1 to 1.
+Cards are dealt from shuffled decks. The agent is asked for an answer at each step, or at some. With
+n answers in an episode, the reward of a right one is 1/n, of a wrong one -1/n: returns are -1 to 1.
 
 Paper: Morad, Kortvelesy, Bettini, Liwicki, Prorok, *POPGym: Benchmarking Partially Observable
 Reinforcement Learning*, ICLR 2023, arXiv 2303.01859. Details are those of its package, 1.0.7.
@@ -23,12 +23,12 @@ NO_ANSWER = -1
 
 
 class Course(NamedTuple):
-    """Episodes of B agents over T steps, which do not depend on what the agents do."""
+    """Episodes of B agents over T steps, which do not depend on the agents' actions."""
 
     seen: Tensor
     """Symbols shown at each step, as one-hot vectors side by side [T, B, S]."""
     answers: Tensor
-    """Right actions [T, B]; -1 where none is asked for."""
+    """Right actions [T, B]; -1 at steps without a question."""
 
 
 class CardState(NamedTuple):
@@ -44,11 +44,11 @@ class CardState(NamedTuple):
 
 
 class CardTask:
-    """Base of the tasks: all is decided when the cards are dealt; rewards tell right answers.
+    """Base of the tasks: everything is decided when the cards are dealt; rewards score answers.
 
     An observation has the symbols that the task shows, as one-hot vectors; then the previous action
-    as another, initially that of action 0; then 1 at the first step of an episode, else 0. These
-    are what popgym's wrappers ``PreviousAction`` and ``Antialias`` add for its agents.
+    as another, initially that of action 0; then 1 at the first step of an episode, else 0. The last
+    two are what popgym's wrappers ``PreviousAction`` and ``Antialias`` add for its agents.
 
     Args:
         decks: number of decks of 52 cards.
@@ -95,7 +95,7 @@ class CardTask:
         return torch.cat([state.course.seen[state.time], action, first], dim=1)
 
     def step(self, state: CardState, action: Tensor) -> CardState:
-        """Takes the actions [B] as answers, and goes on to the next step."""
+        """Scores the actions [B] as answers, and returns the state of the next step."""
         answer = state.course.answers[state.time]
         reward = torch.where(action == answer, self.reward, -self.reward)
         reward = reward * (answer != NO_ANSWER)
@@ -105,9 +105,9 @@ class CardTask:
 class RepeatFirst(CardTask):
     """Task of recalling the suit of the first card, at every step.
 
-    Of N = 52 decks cards, one is shown at each of N - 1 steps, by its suit. At each of them, the
-    first one's included, the right action is the suit of the episode's first card. POPGym has 1
-    deck (easy) and 8 decks (medium).
+    There are N = 52 · ``decks`` cards; one is shown at each of N - 1 steps, by its suit. At each
+    step, the first included, the right action is the suit of the episode's first card. POPGym has
+    1 deck (easy) and 8 decks (medium).
 
     Args:
         decks: number of decks.
@@ -131,9 +131,9 @@ class RepeatFirst(CardTask):
 class RepeatPrevious(CardTask):
     """Task of recalling the suit of the k-th last card, counting the one that is shown.
 
-    Of N = 52 decks cards, one is shown at each of N - 1 steps, by its suit. Once k cards have been
-    shown, the right action is the suit of the card that was shown k - 1 steps before. POPGym has 1
-    deck and k = 4 (easy), and 2 decks and k = 32 (medium).
+    There are N = 52 · ``decks`` cards; one is shown at each of N - 1 steps, by its suit. Once k
+    cards have been shown, the right action is the suit of the card that was shown k - 1 steps
+    before. POPGym has 1 deck and k = 4 (easy), and 2 decks and k = 32 (medium).
 
     Args:
         decks: number of decks.
@@ -165,10 +165,10 @@ class RepeatPrevious(CardTask):
 class Autoencode(CardTask):
     """Task of seeing all cards, then recalling their suits in reverse order.
 
-    Each of N = 52 decks cards is shown by its suit, with a symbol that says to watch or, from the
-    last card on, to answer. That card's suit is right at the step that shows it; after it, N - 1
-    steps show suit 0, and those of the cards before are right, the first card's last. POPGym has 1
-    deck (easy) and 2 decks (medium).
+    Each of N = 52 · ``decks`` cards is shown by its suit, with a symbol that says to watch or, from
+    the last card on, to answer. At the last card, its own suit is right; the N - 1 steps after it
+    show suit 0, and the suits of the earlier cards are right, in reverse order. POPGym has 1 deck
+    (easy) and 2 decks (medium).
 
     Args:
         decks: number of decks.
@@ -197,14 +197,14 @@ class Autoencode(CardTask):
 class CountRecall(CardTask):
     """Task of counting the cards of a kind that have been shown.
 
-    Of N = 52 decks cards, one is shown at each of N - 1 steps, beside one of another pile of as
-    many, each by its kind: its color, suit or rank. The right action is the number of cards of the
-    first pile so far, the one that is shown included, that are of the second one's kind. POPGym has
+    There are two piles of N = 52 · ``decks`` cards; a card of each is shown at each of N - 1 steps,
+    by its kind: its color, suit or rank. The right action is the number of cards of the first pile
+    so far, the one that is shown included, that have the kind of the second pile's card. POPGym has
     1 deck and colors (easy), and 2 decks and suits (medium).
 
     Args:
         decks: number of decks.
-        kinds: what is counted: colors, suits or ranks.
+        kinds: kinds that are counted: "colors", "suits" or "ranks".
         device: device of the states.
 
     Raises:

@@ -25,7 +25,7 @@ FORCE = 10.0
 INTERVAL = 0.02
 """Duration of a step, s."""
 EDGE, FALLEN = 2.4, math.radians(12)
-"""Place, m, and angle, rad, beyond which an episode has ended."""
+"""Position, m, and angle, rad, beyond which an episode has ended."""
 NARROW = 0.05
 """Bound of the four numbers of the state at the start."""
 ACTIONS = 2
@@ -36,9 +36,9 @@ class PoleState(NamedTuple):
     """Carts of B agents, and their last step."""
 
     cart: Tensor
-    """Place, velocity, angle and angular velocity [B, 4], float64."""
+    """Position, velocity, angle and angular velocity [B, 4], float64; in m, m/s, rad and rad/s."""
     fallen: Tensor
-    """Whether a pole has fallen, or its cart has left [B]."""
+    """Whether a pole has fallen, or its cart is out of bounds [B]."""
     action: Tensor
     """Action of the previous step [B], initially 0."""
     reward: Tensor
@@ -50,12 +50,12 @@ class PoleState(NamedTuple):
 class PositionOnlyCartPole:
     """Task of balancing a pole on a cart without seeing how fast they move.
 
-    An observation has the place of the cart and the angle of the pole, as shares of the bounds
+    An observation has the position of the cart and the angle of the pole, as shares of the bounds
     beyond which an episode ends; the previous action as a one-hot vector, initially that of action
-    0; and 1 at the first step, else 0. Each of T steps is rewarded by 1/T. A fallen pole, or a cart
-    beyond its bound, is still rewarded for the step at which that happened, as in gymnasium; from
-    then on the agent sees zeros, and there is no reward. The return is thus the share of T steps
-    that was balanced. POPGym has 200 steps (easy) and 400 steps (medium).
+    0; and 1 at the first step, else 0. The reward of each of T steps is 1/T. It is still given for
+    the step at which the pole falls or the cart leaves its bounds, as in gymnasium; from then on
+    the agent sees zeros, and there is no reward. The return is thus the share of the T steps in
+    which the pole was balanced. POPGym has 200 steps (easy) and 400 steps (medium).
 
     Args:
         steps: length T of an episode.
@@ -82,7 +82,7 @@ class PositionOnlyCartPole:
     def begin(
         self, agents: int, random: torch.Generator, own: Callable[[Tensor, int], Tensor]
     ) -> tuple[PoleState, Sequence[tuple[()]]]:
-        """Draws states near the upright one; their steps need no more random numbers."""
+        """Draws states near the upright one; later steps need no random numbers."""
         drawn = own(torch.rand(agents, 4, generator=random, dtype=torch.double), 0)
         cart = NARROW * (2 * drawn - 1)
         nothing = torch.zeros_like(cart[:, 0], dtype=torch.float)

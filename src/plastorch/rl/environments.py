@@ -53,7 +53,7 @@ def make(env: str, **settings: Any) -> "gymnasium.Env[Any, Any]":
         reason = str(error).splitlines()[0]
     raise InputError(
         f"env is {env[:100]!r}; expected an id that gymnasium knows, such as InvertedPendulum-v5 "
-        f"or ALE/Pong-v5 ({reason[:200]}); all are shown by: "
+        f"or ALE/Pong-v5 ({reason[:200]}); for a list: "
         "python -c 'import gymnasium; gymnasium.pprint_registry()'"
     )
 

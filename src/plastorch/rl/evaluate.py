@@ -58,8 +58,8 @@ def play_episodes(
         episodes: number of episodes E, played side by side.
         seed: seed of the first environment; the others take the following numbers.
         most: maximum number of steps of an episode.
-        drawn: sample actions as in training, instead of taking the most probable ones. Without
-            it, episodes that begin alike are all the same.
+        drawn: whether to sample actions as in training, instead of taking the most probable ones;
+            otherwise episodes that begin alike are all the same.
 
     Returns:
         Statistics of the episodes and a recording of the first one.
@@ -98,7 +98,7 @@ def play_episodes(
 def energy_of(agent: Agent, episodes: Sequence[Tensor]) -> float:
     """Returns the energy of the core's synapses per step, on observations [T, ...] of episodes.
 
-    Unlike the energy of the episodes that an agent plays, this doesn't depend on what it does.
+    Unlike the energy in episodes that the agent plays itself, this doesn't depend on its actions.
     """
     energies = [agent.energy(seen.unsqueeze(1)) for seen in episodes]
     return float(torch.cat(energies).mean())

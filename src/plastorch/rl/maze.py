@@ -37,7 +37,7 @@ class MazeState(NamedTuple):
 
 
 def walls(size: int) -> Tensor:
-    """Returns the maze [size, size]: True for walls, all round and as pillars between the paths.
+    """Returns the maze [size, size]: True for walls, all around and as pillars between the paths.
 
     Pillars stand at even rows and columns, except in the center. The size is odd, from 5.
     """
@@ -70,8 +70,9 @@ class Maze:
         steps: length T of an episode.
         reward: reward for reaching the goal.
         wall_penalty: penalty for walking into a wall.
-        faithful: draw the next cell of the k-th rewarded agent among those that are not the goal of
-            agent k of all agents, as the paper's code does; otherwise exclude the agent's own goal.
+        faithful: whether to draw the next cell of the k-th rewarded agent among those that are not
+            the goal of agent k of all agents, as the paper's code does; otherwise the agent's own
+            goal is excluded.
         device: device of the tables and states.
 
     Raises:

@@ -152,7 +152,7 @@ class AgentTraining(Phase):
         return self._algorithm
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Returns what the run's own checkpoint keeps: number of RLlib's, and latest returns.
+        """Returns the number of RLlib's checkpoint and the latest returns.
 
         It writes RLlib's checkpoint, unless there is one of this iteration.
         """
@@ -174,7 +174,7 @@ class AgentTraining(Phase):
         try:
             self.algorithm.restore_from_path(path)
         except Exception as error:
-            raise InputError(f"{path} is no checkpoint of RLlib, or damaged: {error}") from None
+            raise InputError(f"{path} is not a checkpoint of RLlib, or damaged: {error}") from None
         self._kept = path
         self._returns = deque(state["returns"].tolist(), maxlen=MEMORY)
 

@@ -10,11 +10,13 @@ from plastorch.spiking.events import Events, gather
 from plastorch.spiking.neurons import Random, check_not_negative
 
 MOST_STEPS = 2**31
-"""Limit of the number of steps per pattern, as spikes are counted in each step."""
+"""Limit on the number of steps per pattern, as spikes are counted in each step."""
 ROUNDING = 1e-7
-"""Relative difference between two durations that is taken as rounding, in single precision too."""
+"""Relative difference between two durations that counts as rounding, in single precision too."""
 FARTHEST = 5
 """Standard deviations of jitter from beyond which no spike moves into the spike trains."""
+DRAWS = 20
+"""Maximum number of draws of a spike's shift, until it finds a step without a spike."""
 
 
 def poisson(rates: Tensor, duration: float, generator: Random = None) -> Events:
@@ -53,13 +55,13 @@ def bernoulli(
     dt: float = 1e-3,
     generator: Random = None,
 ) -> Events:
-    """Draws spikes in time steps, in each with probability rate dt; compiled, on a CPU.
+    """Draws spikes in time steps, with probability rate dt in each; compiled, on a CPU.
 
     The cost grows only with the number of spikes.
 
     Args:
-        rates: firing rates, Hz [B, N], or those of patterns that follow one another [S, B, N]; 0
-            for a pause.
+        rates: firing rates, Hz [B, N], or [S, B, N] for S patterns that follow one another; 0 for a
+            pause.
         duration: duration of each pattern, seconds, a multiple of ``dt``.
         dt: duration of a time step, seconds.
         generator: random generator on the CPU.
@@ -68,7 +70,7 @@ def bernoulli(
         Spikes of B networks with N inputs, at the beginnings of time steps.
 
     Raises:
-        InputError: if a rate times dt is not in [0, 1], or a duration is not positive, or no
+        InputError: if a rate times dt is not in [0, 1], or a duration is not positive, or not a
             multiple of ``dt``.
 
     Example:
@@ -124,7 +126,8 @@ def correlated(
         generator: random generator on the CPU.
 
     Returns:
-        Spikes at the beginnings of time steps. Jitter moves spikes by whole steps.
+        Spikes at the beginnings of time steps. Jitter moves spikes by whole steps, to where their
+        input doesn't spike yet, so that rates are kept.
 
     Raises:
         InputError: if an argument is out of range.
@@ -202,12 +205,27 @@ def _jittered(
     generator: Random,
 ) -> tuple[Tensor, Tensor]:
     """Returns the steps and inputs of spikes, of which those of the mother move at random; what
-    moves out of the spike trains is dropped."""
-    noise = torch.randn(len(step), generator=generator) * jitter
-    moved = step + noise.round().long() * shared
+    moves out of the spike trains is dropped. A spike that meets another one of its input is moved
+    again, or the rate would fall."""
+    moved, rows = step.clone(), shared.nonzero()[:, 0]
+    for _ in range(DRAWS):
+        noise = torch.randn(len(rows), generator=generator) * jitter
+        moved[rows] = step[rows] + noise.round().long()
+        rows = _repeated(moved, source).nonzero()[:, 0]
+        if not len(rows):
+            break
     inside = (moved >= 0) & (moved < steps)
     step, source = torch.unique(torch.stack([moved, source])[:, inside], dim=1)
     return step, source
+
+
+def _repeated(step: Tensor, source: Tensor) -> Tensor:
+    """Returns which spikes are in the step of an earlier one of the list and of the same input."""
+    place = step * (int(source.max()) + 1 if len(source) else 1) + source
+    order = place.argsort(stable=True)
+    repeated = torch.zeros(len(step), dtype=torch.bool)
+    repeated[order[1:]] = place[order].diff() == 0
+    return repeated
 
 
 def _bernoulli(chance: Tensor, steps: int, generator: Random) -> tuple[Tensor, Tensor]:
@@ -280,10 +298,10 @@ def rank(values: Tensor, interval: float) -> Events:
 
 
 def frame_events(frames: Tensor, interval: float, threshold: float = 0.15) -> Events:
-    """Makes spikes where a film changes, as an event camera does.
+    """Converts changes in a film to spikes, as an event camera does.
 
-    A pixel spikes whenever the logarithm of its intensity has gone ``threshold`` up or down since
-    its last spike. Between two frames the logarithm is interpolated linearly.
+    A pixel spikes whenever the logarithm of its intensity has risen or fallen by ``threshold``
+    since its last spike. Between two frames the logarithm is interpolated linearly.
 
     Lichtsteiner, Posch, Delbruck, *A 128 x 128 120 dB 15 µs latency asynchronous temporal contrast
     vision sensor*, 2008.

@@ -16,7 +16,7 @@ from plastorch.spiking.stdp import Traces, within
 from plastorch.spiking.stdp_step import Circuit, STDPState
 
 WORK_PER_THREAD = 1_000_000
-"""Number of synapses that receive a spike, for which another thread pays."""
+"""Number of synapses receiving spikes that justifies another thread."""
 
 
 def respond(

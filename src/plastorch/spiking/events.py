@@ -190,7 +190,7 @@ def check_events(events: Events, inputs: int) -> None:
 
 
 def _are_in_order(events: Events, inputs: int) -> bool:
-    """Returns whether there is nothing to say, if one pass can tell: of events on a CPU."""
+    """Returns whether one pass finds events in order; only for events on a CPU."""
     if not (all(part.is_cpu for part in events) and len(events.offsets)):
         return False
     from plastorch.spiking.events_kernels import are_in_order  # importing numba takes a second

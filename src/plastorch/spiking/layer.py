@@ -1,4 +1,4 @@
-"""Base of layers that learn from spike to spike, as modules: clocked, or driven by events."""
+"""Base of layers that learn at each spike, as modules: clocked, or driven by events."""
 
 from abc import abstractmethod
 from math import isfinite
@@ -29,14 +29,14 @@ class Mode(NamedTuple):
 
 
 class SpikingLayer(PlasticLayer):
-    """Layer of K spiking neurons with N inputs that learns from spike to spike.
+    """Layer of K spiking neurons with N inputs that learns at each spike.
 
-    ``forward`` and :meth:`respond` only answer. In :meth:`learn` and :meth:`learn_events`, weights
-    and thresholds change from spike to spike, in each sample of a mini-batch on its own, from the
-    layer's parameters on; updates are the changes, averaged over the samples. So one sample at a
-    time and ``torch.optim.SGD`` at a rate of 1 make it the online rule. On CPUs, compiled kernels
-    go from spike to spike; elsewhere, and on rasters for synapses that aren't ideal, torch goes
-    step by step.
+    ``forward`` and :meth:`respond` don't learn. In :meth:`learn` and :meth:`learn_events`, weights
+    and thresholds change at each spike, separately in each sample of a mini-batch, starting from
+    the layer's parameters; updates are the changes, averaged over the samples. So with one sample
+    at a time and ``torch.optim.SGD`` at a rate of 1, it is the online rule. On CPUs, compiled
+    kernels go from spike to spike; elsewhere, and on rasters for synapses that aren't ideal, torch
+    goes step by step.
 
     Args:
         weight: initial weights, without values yet [K, N].
@@ -49,7 +49,7 @@ class SpikingLayer(PlasticLayer):
     weight: nn.Parameter
     """Weights [K, N]."""
     theta: nn.Parameter
-    """Thresholds [K], where sequences begin; they go on from those of their state."""
+    """Thresholds [K] at the start of sequences; later ones are in the state."""
 
     def __init__(self, weight: Tensor, dt: float, synapses: Synapses[Any]) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class SpikingLayer(PlasticLayer):
         """Returns the state of neurons at rest, for a mini-batch of B samples."""
 
     def forward(self, x: Tensor, state: Any = None, generator: Random = None) -> tuple[Tensor, Any]:
-        """Answers with weights and thresholds as they are.
+        """Runs the neurons with fixed weights and thresholds.
 
         Args:
             x: spikes, bool, or 0 and 1 [T, B, N].
@@ -86,7 +86,7 @@ class SpikingLayer(PlasticLayer):
     def respond(
         self, events: Events, duration: float, state: Any = None, generator: Random = None
     ) -> tuple[Events, Any]:
-        """Answers lists of spikes, on a CPU.
+        """Runs the neurons on lists of spikes, with fixed weights and thresholds, on a CPU.
 
         Args:
             events: input spikes of B samples; time 0 is the time of the state.
@@ -113,7 +113,7 @@ class SpikingLayer(PlasticLayer):
         return self._step(state, *self._run_events(events, duration, state, mode))
 
     def gradients(self, updates: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the mean changes, their signs turned, in place."""
+        """Returns the mean changes, negated in place."""
         return {name: update.neg_() for name, update in updates.items()}
 
     def extra_repr(self) -> str:
@@ -129,13 +129,13 @@ class SpikingLayer(PlasticLayer):
 
     @abstractmethod
     def _parts(self, state: Any) -> dict[str, tuple[Any, ...]]:
-        """Returns the tensors of a state by name, ``theta`` among them, and their sizes behind that
+        """Returns the tensors of a state by name, including ``theta``, and their sizes without that
         of the mini-batch."""
 
     def _run(self, x: Tensor, state: Any, mode: Mode) -> Ran:
         if not isinstance(x, Tensor) or x.layout != torch.strided:
             found = f"{x.layout} tensor" if isinstance(x, Tensor) else type(x).__name__
-            raise InputError(f"x is a {found}; expected a dense raster, or respond for events")
+            raise InputError(f"x is a {found}; expected a dense raster; for events call respond")
         if x.dim() != 3 or 0 in x.shape or x.shape[2] != self.in_features:
             raise InputError(
                 f"x has shape {tuple(x.shape)}; expected (T, B, {self.in_features}), T and B > 0"
@@ -158,8 +158,8 @@ class SpikingLayer(PlasticLayer):
             )
         if not self._compiles():
             raise InputError(
-                f"weights are {self.weight.dtype} on {self.weight.device}; expected a cpu and "
-                "float32 or float64 for events, or a raster"
+                f"weights are {self.weight.dtype} on {self.weight.device}; expected float32 or "
+                "float64 on a cpu for events, or a raster"
             )
         state = self._checked(state, events.networks)
         return self._driven(events, duration, state, mode)

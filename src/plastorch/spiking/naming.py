@@ -1,4 +1,4 @@
-"""Names of neurons: classes that labels give to neurons which learned without any."""
+"""Classes of neurons that learned without labels, assigned by labels afterward."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from plastorch.spiking.events import Events, check_events, network_of
 
 
 def count_spikes(events: Events, neurons: int) -> Tensor:
-    """Counts the spikes of each neuron, as answers for :func:`name_neurons`.
+    """Counts the spikes of each neuron; the counts are answers for :func:`name_neurons`.
 
     Args:
         events: output spikes of B networks.
@@ -39,7 +39,7 @@ def name_neurons(answers: Tensor, labels: Tensor, classes: int) -> Tensor:
     plasticity*, 2015: labels are used here only, after learning.
 
     Args:
-        answers: answers of K neurons to N inputs: posteriors, or numbers of spikes [N, K].
+        answers: responses of K neurons to N inputs: posteriors, or numbers of spikes [N, K].
         labels: classes of the inputs, whole numbers [N].
         classes: number of classes.
 
@@ -71,7 +71,7 @@ def class_votes(answers: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def names_by(votes: Tensor) -> Tensor:
-    """Returns the class of the most votes [K, classes] for each neuron, int64 [K]; -1 for none."""
+    """Returns the class with most votes [K, classes] of each neuron, int64 [K]; -1 if no votes."""
     return votes.argmax(1).masked_fill(votes.sum(1) == 0, -1)
 
 
@@ -79,8 +79,8 @@ def class_scores(answers: Tensor, names: Tensor, classes: int) -> Tensor:
     """Sums the answers of each class's neurons.
 
     Args:
-        answers: answers of K neurons: posteriors, or numbers of spikes [..., K].
-        names: class of each neuron, from :func:`name_neurons` [K]; neurons of -1 don't count.
+        answers: responses of K neurons: posteriors, or numbers of spikes [..., K].
+        names: class of each neuron, from :func:`name_neurons` [K]; neurons with -1 don't count.
         classes: number of classes.
 
     Returns:

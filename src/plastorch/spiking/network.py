@@ -19,29 +19,29 @@ class STDPLayer(SpikingLayer):
     """Leaky integrate-and-fire neurons with lateral inhibition that learn by pair-based STDP.
 
     Diehl, Cook, *Unsupervised learning of digit recognition using spike-timing-dependent
-    plasticity*, 2015, in its main parts; the order of what happens at one time is given in
-    :mod:`plastorch.spiking.stdp_step`, and how it learns in
-    :class:`plastorch.spiking.layer.SpikingLayer`. ``theta`` is how far thresholds are above their
-    lowest value.
+    plasticity*, 2015, in its main parts. For the order of simultaneous events see
+    :mod:`plastorch.spiking.stdp_step`; for ``learn`` and ``forward``,
+    :class:`plastorch.spiking.layer.SpikingLayer`. The parameter ``theta`` is how far thresholds are
+    above their lowest value.
 
     Args:
         in_features: number of inputs N.
         out_features: number of neurons K.
         neuron: constants of the neurons; the defaults if None.
-        rule: constants of the plasticity; the defaults if None. Weights beyond its bounds, as a
-            high learning rate may leave them, count as the bound.
-        inhibition: drop of the other neurons' membranes at an output spike.
+        rule: constants of the plasticity; the defaults if None. Weights beyond its bounds, which a
+            high learning rate can cause, count as the bound.
+        inhibition: drop of the other neurons' membrane potentials at an output spike.
         dt: duration of a step, seconds. If it exceeds a time constant, a warning is given.
         synapses: storage of the weights; ideal within the bounds of ``rule`` if None. Others run
-            on rasters only; the state holds them, a copy for each sample, and the weights follow
-            what is read from them.
+            on rasters only; the state holds these synapses, a copy for each sample, and the weights
+            follow what is read from them.
         generator: random generator of the initial weights; torch's global one if None.
         device: device of the parameters.
         dtype: type of the parameters.
 
     Raises:
         InputError: if a size or ``dt`` is not positive, the weights don't fit into memory or can't
-            reach the rule's ``norm``, the inhibition is negative, neurons are others than LIF, or
+            reach the rule's ``norm``, the inhibition is negative, the neuron is not a LIF, or
             synapses have other bounds than ``rule``.
 
     Example:
@@ -83,7 +83,7 @@ class STDPLayer(SpikingLayer):
         check_same_bounds(synapses, rule.low, rule.high)
         if rule.norm is not None and rule.norm > in_features * rule.high:
             raise InputError(
-                f"norm is {rule.norm}; expected at most {in_features * rule.high:g}, that of "
+                f"norm is {rule.norm}; expected at most {in_features * rule.high:g}, the sum of "
                 f"{in_features} weights of {rule.high:g}"
             )
         check_memory(4 * in_features * out_features, in_features=in_features, neurons=out_features)
@@ -94,8 +94,8 @@ class STDPLayer(SpikingLayer):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Random = None) -> None:
-        """Draws weights, uniform in the lower 0.3 of their range, then scales them to the rule's
-        ``norm``, if any; thresholds are their lowest.
+        """Draws weights, uniform in the lowest 30 % of their range, then scales them to the rule's
+        ``norm``, if any; sets thresholds to their lowest value.
 
         Args:
             generator: random generator; torch's global one if None.
@@ -109,7 +109,7 @@ class STDPLayer(SpikingLayer):
             self.theta.zero_()
 
     def initial_state(self, batch_size: int = 1) -> STDPState:
-        """Returns neurons at rest and no traces, for a mini-batch of B samples."""
+        """Returns a state of neurons at rest and traces of 0, for a mini-batch of B samples."""
         theta = self.theta.detach().expand(batch_size, -1).clone()
         neurons = self.circuit.neuron.initial(theta)._replace(theta=theta)
         traces = Traces(theta.new_zeros(batch_size, self.in_features), torch.zeros_like(theta))

@@ -18,7 +18,7 @@ from plastorch.engine.errors import InputError, check_positive
 Random = torch.Generator | None
 """Random generator; torch's global one if None."""
 SAME_TIME = 1e-9
-"""Seconds; a smaller difference between two times is taken as rounding."""
+"""Seconds; a smaller difference between two times counts as rounding."""
 
 
 class LIFState(NamedTuple):
@@ -51,7 +51,7 @@ class LIF:
         refractory: time without input after a spike, seconds.
         theta_increase: growth of theta at a spike.
         theta_tau: time constant with which theta decays to 0, seconds; at least ``tau``, so that a
-            neuron can't come above its threshold without input.
+            neuron can't exceed its threshold without input.
 
     Raises:
         InputError: if a constant is out of range.
@@ -75,8 +75,7 @@ class LIF:
         check_not_negative(refractory=self.refractory, theta_increase=self.theta_increase)
         if not self.theta_tau >= self.tau:
             raise InputError(
-                f"theta_tau is {self.theta_tau}; expected {self.tau} or more, as tau of the "
-                "membrane"
+                f"theta_tau is {self.theta_tau}; expected at least {self.tau}, the membrane's tau"
             )
 
     def initial(self, like: Tensor) -> LIFState:
@@ -215,7 +214,7 @@ def uniform(like: Tensor, generator: Random) -> Tensor:
 
 
 def single(x: Tensor) -> Tensor:
-    """Converts half precision to single precision, which holds seconds of years and of pulses."""
+    """Converts half precision to single precision, whose range holds times from pulses to years."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -225,7 +224,7 @@ def check_step(dt: float, **constants: float) -> None:
     for name, tau in constants.items():
         if dt > tau:
             warnings.warn(
-                f"dt is {dt} s, more than {name} of {tau} s: what decays is gone by the next step",
+                f"dt is {dt} s, more than {name} of {tau} s: state decays by over 63 % in one step",
                 UserWarning,
                 stacklevel=3,
             )

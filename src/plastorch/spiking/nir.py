@@ -28,8 +28,9 @@ def to_nir(layers: STDPLayer | Sequence[STDPLayer]) -> Any:
         A ``nir.NIRGraph``.
 
     Raises:
-        InputError: if NIR is missing, a layer is no STDPLayer, sizes don't fit, or a layer has what
-            NIR can't express: plasticity, refractoriness, inhibition between neurons, or no leak.
+        InputError: if NIR is missing, a layer is not an STDPLayer, sizes don't fit, or a layer has
+            what NIR can't express: plasticity, refractoriness, inhibition between neurons, or no
+            leak.
 
     Example:
         >>> list(to_nir(STDPLayer(9, 4).eval()).nodes)
@@ -87,13 +88,13 @@ def from_nir(graph: Any, dt: float = 1e-3) -> list[STDPLayer]:
     check_positive(dt=dt)
     chain = _chain(graph)
     if not chain or len(chain) % 2:
-        raise InputError(f"graph has {len(chain)} nodes; expected weights and LIF in turns")
+        raise InputError(f"graph has {len(chain)} nodes; expected weights and LIF in turn")
     for (name, weights), (neuron_name, neurons) in zip(chain[::2], chain[1::2], strict=True):
         _expect(name, weights, (nir.Linear, nir.Affine))
         _expect(neuron_name, neurons, (nir.LIF,))
         if isinstance(weights, nir.Affine) and np.any(weights.bias):
             raise InputError(
-                f"node {name!r} has a bias; expected none: our neurons have no current"
+                f"node {name!r} has a bias; expected none: LIF neurons have no constant current"
             )
         layer = _layer(weights.weight, neuron_name, neurons, dt)
         _check_chained(f"node {name!r}", layer, layers)
@@ -105,8 +106,8 @@ def _check_chained(name: str, layer: STDPLayer, before: Sequence[STDPLayer]) -> 
     """Raises InputError unless a layer has as many inputs as the one before it has neurons."""
     if before and layer.in_features != before[-1].out_features:
         raise InputError(
-            f"{name} has {layer.in_features} inputs; expected {before[-1].out_features}, the "
-            "neurons of the one before"
+            f"{name} has {layer.in_features} inputs; expected {before[-1].out_features}, one per "
+            "neuron of the layer before"
         )
 
 
@@ -216,6 +217,6 @@ def _one(values: Any, name: str) -> float:
     """Returns the value that all neurons share."""
     if not np.all(values == values.flat[0]):
         raise InputError(
-            f"{name} goes from {values.min()} to {values.max()}; expected one value of all neurons"
+            f"{name} goes from {values.min()} to {values.max()}; expected one value for all neurons"
         )
     return float(values.flat[0])

@@ -19,7 +19,7 @@ EMPTY = 1e-6
 
 
 class PhaseChangeState(NamedTuple):
-    """Devices of shape [..., 2, P]: P pairs of one that raises the weight, one that lowers it."""
+    """Devices [..., 2, P]: P pairs of a device that raises the weight and one that lowers it."""
 
     conductance: Tensor
     """Conductance when programmed, µS."""
@@ -34,14 +34,14 @@ torch.serialization.add_safe_globals([PhaseChangeState])
 
 @dataclass(frozen=True)
 class PhaseChangeSynapses:
-    """Weights in pairs of phase-change memory devices, which grow by pulses, shrink by reset.
+    """Weights in pairs of phase-change memory devices, which grow by pulses and shrink by reset.
 
     A weight is the middle of its bounds plus the difference of a pair's conductances, or the mean
-    difference of several pairs; the largest difference spans the bounds. Pulses that crystallize a
-    part of a device make it grow by a random share of what is left to grow, the same on average.
-    Only a reset makes it shrink. So a weight falls when the partner grows, and a pair that is
-    nearly full is rewritten. Pulses are large: a small change becomes a pulse with the probability
-    that is right on average, in a randomly chosen pair.
+    difference of several pairs; the largest difference spans the bounds. A pulse crystallizes a
+    part of a device, so that its conductance grows by a random share of what is left to grow; the
+    mean share is constant. Only a reset makes it shrink. So a weight falls when the other device of
+    its pair grows, and a pair that is nearly full is rewritten. Pulses are large: a small change
+    becomes a pulse with the probability that is right on average, in a randomly chosen pair.
 
     The model and its statistics, with the values that are the defaults:
 
@@ -49,7 +49,7 @@ class PhaseChangeSynapses:
       Boybat et al., *Neuromorphic computing with multi-memristive synapses*, Nat. Commun. 9 (2018)
       2514; Nandakumar et al., *A phase-change memory model for neuromorphic computing*, J. Appl.
       Phys. 124 (2018) 152135, where drift also restarts with each pulse;
-    - noise of writing and reading and exponents of drift as functions of the conductance, from a
+    - noise of writing and reading, and drift exponents, as functions of the conductance, from a
       million devices: Joshi et al., *Accurate deep neural network inference using computational
       phase-change memory*, Nat. Commun. 11 (2020) 2473; Nandakumar et al., *Phase-change memory
       models for deep learning training and inference*, ICECS 2019;
@@ -59,8 +59,8 @@ class PhaseChangeSynapses:
 
     Devices are simulated in single precision at least, for weights of half precision as well.
 
-    A power law diverges at time 0, so time counts from 20 s before programming: what is programmed
-    is what is read at first, and the drift follows the power law after some minutes.
+    A power law diverges at time 0, so time counts from 20 s before programming: at first, readings
+    give the programmed values, and after some minutes the drift follows the power law.
 
     Args:
         low: lower bound of the weights.
@@ -75,8 +75,8 @@ class PhaseChangeSynapses:
         read_noise: factor of the reading noise; 0 for none.
 
     Raises:
-        InputError: if bounds are not in order, ``pairs`` is no whole number above 0, a conductance
-            or ``refresh`` is not positive, or a factor is negative.
+        InputError: if bounds are not in order, ``pairs`` is not a whole number above 0, a
+            conductance or ``refresh`` is not positive, or a factor is negative.
 
     Example:
         >>> synapses, random = PhaseChangeSynapses(), torch.Generator().manual_seed(0)
@@ -157,7 +157,7 @@ class PhaseChangeSynapses:
     def program(
         self, state: PhaseChangeState, delta: Tensor, time: float, generator: Random = None
     ) -> PhaseChangeState:
-        """Applies pulses that make up ``delta`` on average, and rewrites pairs that are due."""
+        """Applies pulses that add up to ``delta`` on average, and rewrites pairs that are due."""
         delta = single(delta)
         wanted = torch.stack([delta, -delta], dim=-1).clamp(min=0) / self.weight_step
         pulses = (wanted + uniform(wanted, generator)).floor()

@@ -48,8 +48,7 @@ class STDPState(NamedTuple):
     time: float
     """Seconds since the beginning."""
     weight: Tensor | None = None
-    """Weights of a layer's synapses up to which it has learned [B, K, N]; None for those of the
-    layer."""
+    """Weights [B, K, N] of a layer's synapses after the last learning; None for the layer's own."""
 
 
 torch.serialization.add_safe_globals([STDPState])

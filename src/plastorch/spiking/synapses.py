@@ -1,7 +1,7 @@
-"""Storage of weights: what a rule asks for, and what becomes of it.
+"""Storage of weights, between the change that a rule requests and the change that happens.
 
-A rule says by how much a weight should change; synapses determine how it changes. Rules use
-them through three pure functions: :meth:`Synapses.initial`, :meth:`Synapses.read` and
+A rule requests changes of weights; synapses determine how weights actually change. Rules use
+synapses through three pure functions: :meth:`Synapses.initial`, :meth:`Synapses.read` and
 :meth:`Synapses.program`.
 """
 
@@ -24,10 +24,10 @@ class Synapses(Protocol[State]):
         """Returns synapses with these weights, at time 0."""
 
     def read(self, state: State, time: float, generator: Random = None) -> Tensor:
-        """Returns the weights at a time, in seconds; perhaps in a wider type than the layer's."""
+        """Returns the weights at a time in seconds, possibly in a wider type than the layer's."""
 
     def program(self, state: State, delta: Tensor, time: float, generator: Random = None) -> State:
-        """Changes weights by about ``delta`` at a time; where it is 0, synapses are left alone."""
+        """Changes weights by about ``delta`` at a time in seconds; where it is 0, not at all."""
 
 
 class IdealState(NamedTuple):
@@ -84,14 +84,14 @@ class IdealSynapses:
 
 
 def check_weight(weight: Tensor, low: float, high: float) -> None:
-    """Raises InputError unless weights on a CPU are within bounds; a GPU is not waited for."""
+    """Raises InputError unless weights on a CPU are within bounds; doesn't wait for a GPU."""
     bad = ~((weight >= low) & (weight <= high))
     if bad.is_cpu and bool(bad.any()):
         raise InputError(f"weight holds {float(weight[bad][0])}; expected {low} to {high}")
 
 
 def check_same_bounds(synapses: Synapses[Any], low: float, high: float) -> None:
-    """Raises InputError if synapses have other bounds than the rule; those without any fit."""
+    """Raises InputError if synapses have other bounds than the rule; those without bounds pass."""
     if (getattr(synapses, "low", low), getattr(synapses, "high", high)) != (low, high):
         raise InputError(f"synapses are {synapses}; expected the bounds {low:g} and {high:g}")
 

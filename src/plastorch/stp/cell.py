@@ -38,13 +38,14 @@ class STPNCell(nn.Module):
     Args:
         input_size: number of inputs I.
         hidden_size: number of neurons H.
-        bias: learn a bias b.
+        bias: whether to learn a bias b.
         plasticity: "recurrent" neurons also see their own activity, "feedforward" ones only inputs.
-        norm: what is divided by ``|G|``: "pre", response and memory; "post", the response, and the
+        norm: terms divided by ``|G|``: "pre", response and memory; "post", the response, and the
             memory after its update; "efficacy", the response only; "none".
         clamp: bound of the absolute value of F.
-        scalar: share one Λ and one Γ among all synapses.
-        presynaptic: activity used in Δ, incoming ("previous") or outgoing ("current").
+        scalar: whether all synapses share one Λ and one Γ.
+        presynaptic: the neurons' activity in z of the update Γ h z: incoming, h(t-1) ("previous"),
+            or outgoing, h(t) ("current").
         plastic: synapses with a short-term state: "all", from the "input", or from "hidden".
         activation: activation function: "tanh", "sigmoid", "relu" or "identity".
         generator: random generator of the initial parameters; torch's default if None.
@@ -135,8 +136,8 @@ class STPNCell(nn.Module):
             state: state of the previous step; silent and empty if None.
 
         Returns:
-            Activities [B, H], and the state (h, F) of shapes [B, H] and [B, H, Kp]; without B if
-            ``x`` has none.
+            Activities [B, H], and the state (h, F) of shapes [B, H] and [B, H, Kp], with Kp plastic
+            synapses per neuron (I + H by default); without B if ``x`` has none.
 
         Raises:
             InputError: shapes, devices or types don't fit; on CPUs also: inputs, state or

@@ -1,4 +1,4 @@
-"""Checks of what short-term plasticity neurons are given."""
+"""Checks of inputs and states of short-term plasticity neurons."""
 
 import torch
 from torch import Tensor
@@ -11,9 +11,11 @@ def checked_input(x: Tensor, weight: Tensor, input_size: int) -> Tensor:
     """Returns inputs [..., I] as :func:`like_weights`; raises InputError if they are empty or don't
     fit."""
     if x.shape[-1] != input_size:
-        raise InputError(f"x has shape {tuple(x.shape)}; expected {input_size} features, at last")
+        raise InputError(
+            f"x has shape {tuple(x.shape)}; expected {input_size} features in the last dimension"
+        )
     if x.numel() == 0:
-        raise InputError(f"x has shape {tuple(x.shape)}; expected one step and sample or more")
+        raise InputError(f"x has shape {tuple(x.shape)}; expected at least one step and one sample")
     return like_weights("x", x, weight)
 
 
@@ -23,11 +25,11 @@ def like_weights(name: str, tensor: Tensor, weight: Tensor) -> Tensor:
     Raises InputError if the device differs, or the type without autocast.
     """
     if tensor.device != weight.device:
-        raise InputError(f"{name} is on {tensor.device}; expected {weight.device}, of the weights")
+        raise InputError(f"{name} is on {tensor.device}; expected {weight.device}, like weights")
     if tensor.dtype == weight.dtype:
         return tensor
     if not (tensor.is_floating_point() and autocasts(weight.device)):
-        raise InputError(f"{name} is {tensor.dtype}; expected {weight.dtype}, of the weights")
+        raise InputError(f"{name} is {tensor.dtype}; expected {weight.dtype}, like weights")
     return tensor.to(weight.dtype)
 
 

@@ -1,7 +1,7 @@
 """Sequences of neurons whose synapses share Λ and Γ, with F changed once per chunk of steps.
 
-The equations are in :mod:`plastorch.stp.chunk_kernels`. Numbers are those of the step form, to
-rounding.
+The equations are in :mod:`plastorch.stp.chunk_kernels`. Results equal those of the step-by-step
+form up to rounding.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ from plastorch.stp.rule import Dynamics, saturation
 CHUNK = 16
 """Number of steps between changes of F."""
 LEAST_DECAY = 1 / 64
-"""Smallest size of λ: its gradient is found by a division by λ, and would lose digits."""
+"""Smallest |λ|: its gradient is found by division by λ, and would lose digits below this."""
 SCRATCH_BYTES = 1 << 20
 """Size of a sample's memories, one per chunk, recomputed at a time in the backward pass."""
 
 
 def has_form(dynamics: Dynamics, decay: Tensor, rate: Tensor) -> bool:
-    """Whether a unit with Λ and Γ, [1] if they are the same for all synapses, can be run so.
+    """Whether a unit can be run in chunks; Λ and Γ are [1] if all synapses share them.
 
     The norm after the update, Δ of outgoing activities and synapses without a state would need
     other numbers, and a clamp needs each F.

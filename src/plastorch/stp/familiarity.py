@@ -17,7 +17,7 @@ LOG_EVERY = 10
 
 
 class FamiliarityNet(nn.Module):
-    """Recurrent core, [T, 1, d] to [T, 1, H] and a state, with a readout of items' familiarity.
+    """Recurrent core, from [T, 1, d] to [T, 1, H] and a state, with a readout of familiarity.
 
     Readout weights and bias are initialized as in the code of Garcia Rodriguez et al., ICML 2022:
     normal, with standard deviations 1/sqrt(H) and 1.

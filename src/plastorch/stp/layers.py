@@ -23,21 +23,22 @@ class STPN(nn.Module):
     Garcia Rodriguez et al., ICML 2022, arXiv 2206.14048; for the equations see :class:`STPNCell`.
     On CPUs the time loop is compiled, and training needs about as much memory as an RNN. Unlike
     ``nn.LSTM`` it has no ``bidirectional`` and no ``proj_size``. Under autocast, inputs and states
-    are converted to the type of the parameters, which results have, too.
+    are converted to the type of the parameters; results have that type too.
 
     Args:
         input_size: number of inputs I.
         hidden_size: number of neurons H per layer.
         num_layers: number of stacked layers.
-        bias: learn a bias b.
-        batch_first: sequences are [B, T, ...] instead of [T, B, ...]; states are unaffected.
-        dropout: probability of dropping, in training, an activity between layers. With one layer
-            there is nothing between: a warning says so, as of ``nn.LSTM``.
+        bias: whether to learn a bias b.
+        batch_first: whether sequences are [B, T, ...] instead of [T, B, ...]; states are
+            unaffected.
+        dropout: probability of dropping, in training, an activity between layers. With a single
+            layer nothing is dropped, and a warning says so, as in ``nn.LSTM``.
         plasticity: "recurrent" or "feedforward"; for this and the rest see :class:`STPNCell`.
-        norm: what is divided by the norm of the synapses.
+        norm: terms divided by the norm of the synapses.
         clamp: bound of the absolute value of F.
-        scalar: share one Λ and one Γ among all synapses.
-        presynaptic: activity used in Δ, "previous" or "current".
+        scalar: whether all synapses share one Λ and one Γ.
+        presynaptic: the neurons' activity in the update of F, "previous" or "current".
         plastic: synapses with a short-term state, "all", "input" or "hidden".
         activation: "tanh", "sigmoid", "relu" or "identity".
         generator: random generator of the initial parameters; torch's default if None.
@@ -115,12 +116,13 @@ class STPN(nn.Module):
                 sequences.
             state: state before the first step; silent and empty if None.
             lengths: number of steps of each sample, a tensor [B] in any order, for padded
-                sequences; later output is 0, and the returned state is that of each sample's last
-                step.
+                sequences; output after a sample's last step is 0, and the returned state is that
+                after its last step.
 
         Returns:
             Activities of the last layer in the form of ``x``, and the state (h, F) of shapes [B, H]
-            and [B, H, Kp], or a tuple of states if there are several layers.
+            and [B, H, Kp], with Kp plastic synapses per neuron, or a tuple of states if there are
+            several layers.
 
         Raises:
             InputError: shapes, devices or types don't fit, or a sequence is empty; on CPUs also:
@@ -146,7 +148,7 @@ class STPN(nn.Module):
         """Returns the energy of each neuron's synapses at each step: sum over j of ``|G_ij| z_j²``.
 
         Garcia Rodriguez et al., ICML 2022, section on energy; see :mod:`plastorch.stp.energy`.
-        Nothing is dropped.
+        Dropout is not applied.
 
         Args:
             x: sequences, as for :meth:`forward`, but not packed.
@@ -157,15 +159,17 @@ class STPN(nn.Module):
             or [B, T, H] with ``batch_first``.
 
         Raises:
-            InputError: shapes, devices or types don't fit, or inputs, state or parameters are not
-                finite.
+            InputError: shapes, devices or types don't fit; on CPUs also: inputs, state or
+                parameters are not finite.
         """
         x, single = self._steps_first(x)
         energies = []
         for cell, before in zip(self.cells, self._states(state, single), strict=True):
             assert isinstance(cell, STPNCell)
-            h, memory = before = cell.before(before, x.shape[1])
-            check_finite(x=x, **{"state.h": h, "state.F": memory}, **dict(cell.named_parameters()))
+            before = cell.before(before, x.shape[1])
+            if x.is_cpu:  # elsewhere a check would wait for the device
+                state_of = {"state.h": before.h, "state.F": before.F}
+                check_finite(x=x, **state_of, **dict(cell.named_parameters()))
             energy, x = unit_energy(x, before, cell.slow, cell.dynamics)
             energies.append(energy)
         return self._as_given(torch.cat(energies, dim=-1), single)
@@ -197,7 +201,7 @@ class STPN(nn.Module):
         lengths: Tensor | None,
     ) -> tuple[PackedSequence, STPNState | tuple[STPNState, ...]]:
         if lengths is not None:
-            raise InputError("lengths are given beside a packed sequence, which has its own")
+            raise InputError("lengths are given with a packed sequence, which has its own")
         padded, lengths = pad_packed_sequence(x, batch_first=self.batch_first)
         output, state = self(padded, state, lengths)
         packed = pack_padded_sequence(
@@ -213,14 +217,14 @@ class STPN(nn.Module):
             return [None] * self.num_layers
         states: Any = (state,) if self.num_layers == 1 else state
         if not isinstance(states, (tuple, list)):
-            raise InputError(f"state is a {type(state).__name__}; expected one of each layer")
+            raise InputError(f"state is a {type(state).__name__}; expected a tuple, one per layer")
         if len(states) != self.num_layers:
-            raise InputError(f"state is of {len(states)} layers; expected {self.num_layers}")
+            raise InputError(f"state has {len(states)} layers; expected {self.num_layers}")
         return [batched(each) if single else each for each in states]
 
 
 def _check_dropout(dropout: float, num_layers: int) -> None:
-    """Raises InputError unless it is a probability; warns if there is nothing to drop."""
+    """Raises InputError unless dropout is a probability; warns if there is nothing to drop."""
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
         raise InputError(f"dropout is {dropout!r}; expected 0 to 1")
     if dropout and num_layers == 1:

@@ -17,7 +17,7 @@ LOG_EVERY = 50
 class RecallNet(nn.Module):
     """Sequence model: embedding, a residual block around each memory, and a readout.
 
-    A memory [T, B, d] to [T, B, H] and a state sees, of each step, a linear mixture of the
+    Each memory, from [T, B, d] to [T, B, H] and a state, sees at each step a linear mixture of the
     normalized activities of this step and of the one before.
     """
 

@@ -21,7 +21,7 @@ Norm = Literal["pre", "post", "efficacy", "none"]
 """Terms divided by the norm of W + F: ``pre``, the response and the stored memory F; ``post``, the
 response, and F after its update; ``efficacy``, the response only."""
 Presynaptic = Literal["previous", "current"]
-"""Neuronal activity used in Δ: incoming, h(t-1), or outgoing."""
+"""Neurons' activity in the Hebbian term Δ = h z: incoming, h(t-1), or outgoing, h(t)."""
 Plastic = Literal["all", "input", "hidden"]
 Activation = Literal["tanh", "sigmoid", "relu", "identity"]
 EPSILON = 1e-16
@@ -62,7 +62,8 @@ class Dynamics:
     """Variant of a unit's equations.
 
     Args:
-        recurrent: the neurons' own activity is presynaptic too (STPNr), or only inputs (STPNf).
+        recurrent: whether the neurons' own activity is presynaptic too (STPNr), or only inputs
+            (STPNf).
         norm: terms divided by the norm; see :data:`Norm`.
         clamp: bound of the absolute value of F.
         presynaptic: activity used in Δ, see :data:`Presynaptic`; no effect without recurrence.
@@ -243,8 +244,8 @@ def unroll(
         state: state before the first step.
         parameters: parameters of the unit.
         dynamics: variant of the equations.
-        lengths: number of steps of each sample [B]; later output is 0 and the state stays. All T
-            if None.
+        lengths: number of steps of each sample [B]; after them, output is 0 and the state stays.
+            All T if None.
 
     Returns:
         Activities [T, B, H] and the last state.

@@ -1,33 +1,31 @@
 """Whole sequences of a short-term plasticity unit, run in the fastest way for the device."""
 
 from collections.abc import Sequence
-from functools import cache
-from math import ceil, sqrt
-from typing import Any, NamedTuple
+from math import ceil
+from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.engine.device import REAL
 from plastorch.engine.threads import in_threads
 from plastorch.stp import chunked
 from plastorch.stp.checks import autocasts
+from plastorch.stp.layout import (
+    VECTOR_BYTES,
+    block_of,
+    constants,
+    groups_of,
+    layout_of,
+    padded,
+    settings_of,
+    summed,
+    unpadded,
+)
 from plastorch.stp.rule import Dynamics, Parameters, STPNState, saturation, unroll
 
-SCRATCH_BYTES = 1 << 20
-"""Size of a sample's memories recomputed at a time in the backward pass; they fit a cache."""
-VECTOR_BYTES = 256
-"""Size of what the kernels' loops pass at a time; rows are padded with zeros to multiples of it."""
 WORK_PER_THREAD = 1 << 17
 """Number of synapse updates that justify a thread."""
-GROUPS = 16
-"""Maximum number of sample groups whose gradients are summed separately. Groups and the order of
-their sums don't depend on the number of threads, so results are equal bit for bit."""
-STEPS_PER_GROUP = 64
-"""Minimum number of steps of a group's samples, so that its sums cost little in comparison."""
 
 
 def run_sequence(
@@ -68,7 +66,7 @@ def run_sequence(
     steps = torch.full((x.shape[1],), len(x)) if lengths is None else lengths
     output, memory = _Sequence.apply(steps, dynamics, keep, *wide)  # type: ignore[no-untyped-call]
     h = output[-1] if lengths is None else output[lengths - 1, torch.arange(len(lengths))]
-    # Copies: what follows may change them in place, and a state must not keep the whole output.
+    # Copies: callers may change them in place, and a state must not keep the whole output alive.
     last = STPNState(h.to(x.dtype, copy=True), memory.to(x.dtype))
     return output.to(x.dtype, copy=keep), last
 
@@ -165,7 +163,7 @@ def _chunked_backward(
     of_inputs: bool,
 ) -> list[Tensor | None] | None:
     """Computes gradients as :func:`_backward`; returns None if some are too large."""
-    groups = _groups(*tensors[0].shape[:2])
+    groups = groups_of(*tensors[0].shape[:2])
     found = chunked.backward(
         _by_neuron(tensors),
         kept,
@@ -176,7 +174,7 @@ def _chunked_backward(
         useful=_useful(tensors),
         of_inputs=of_inputs,
     )
-    weight, bias, decay, rate = map(_sum, found[3:])
+    weight, bias, decay, rate = map(summed, found[3:])
     of_tensors = [*found[:3], weight, bias, decay.sum(0, keepdim=True), rate.sum(0, keepdim=True)]
     bound = saturation(weight.dtype)
     small = all(
@@ -192,14 +190,14 @@ def _forward(
     from plastorch.stp import kernels
 
     x, h, memory, *parameters = tensors
-    layout = _layout(dynamics, x.shape[2], h.shape[1], VECTOR_BYTES // x.element_size())
-    weight, *others = _padded(parameters, layout)
+    layout = layout_of(dynamics, x.shape[2], h.shape[1], VECTOR_BYTES // x.element_size())
+    weight, *others = padded(parameters, layout)
     output, norms, drives = (x.new_empty(*x.shape[:2], h.shape[1]) for _ in range(3))
-    block = _block(len(x), others[1])
+    block = block_of(len(x), others[1])
     kept = x.new_empty(ceil(len(x) / block) if keep else 0, len(memory), *others[1].shape)
     last = torch.empty_like(memory)
     arrays = [tensor.detach().numpy() for tensor in (memory, weight, x, h)]
-    settings = _settings(others, lengths, dynamics, layout, block)
+    settings = settings_of(others, lengths, dynamics, layout, block)
     results = tuple(tensor.numpy() for tensor in (output, norms, drives, kept, last))
 
     def run(begin: int, end: int) -> None:
@@ -220,8 +218,8 @@ def _backward(
     from plastorch.stp import gradient_kernels
 
     x, h, memory, *parameters = tensors
-    layout = _layout(dynamics, x.shape[2], h.shape[1], VECTOR_BYTES // x.element_size())
-    weight, *others = _padded(parameters, layout)
+    layout = layout_of(dynamics, x.shape[2], h.shape[1], VECTOR_BYTES // x.element_size())
+    weight, *others = padded(parameters, layout)
     d_output, d_memory = (
         gradients[0].contiguous(),
         gradients[1].clone(memory_format=torch.contiguous_format),
@@ -229,9 +227,9 @@ def _backward(
     d_x, d_h = torch.empty_like(x), torch.empty_like(h)
     arrays = [tensor.detach().numpy() for tensor in (d_memory, weight, x, h)]
     saved = tuple(tensor.numpy() for tensor in (*kept, d_output, d_x, d_h))
-    block = _block(len(x), others[1])
-    settings = _settings(others, lengths, dynamics, layout, block)
-    groups = _groups(*x.shape[:2])
+    block = block_of(len(x), others[1])
+    settings = settings_of(others, lengths, dynamics, layout, block)
+    groups = groups_of(*x.shape[:2])
     shares = tuple(p.new_zeros(len(groups) - 1, *p.shape).numpy() for p in (weight, *others))
 
     def run(begin: int, end: int) -> None:
@@ -239,7 +237,7 @@ def _backward(
         gradient_kernels.backward(begin, end, course, groups, shares, *arrays, *settings, saved)
 
     in_threads(run, len(groups) - 1, _useful(tensors))
-    of_parameters = _unpadded([_sum(share) for share in shares], layout)
+    of_parameters = unpadded([summed(share) for share in shares], layout)
     of_decay, of_rate = (
         found.sum().view(1) if part.shape == (1,) else found
         for found, part in zip(of_parameters[2:], parameters[2:], strict=True)
@@ -250,14 +248,14 @@ def _backward(
 def _step(
     x: Tensor, state: STPNState, parameters: Parameters, dynamics: Dynamics
 ) -> tuple[Tensor, STPNState]:
-    """Runs a step [1, B, I] without gradients, and with little around it.
+    """Runs a step [1, B, I] without gradients and with little overhead.
 
-    Inputs are checked only where results are not finite."""
+    Inputs are checked only if results are not finite."""
     from plastorch.stp import kernels
 
     (_, batch, inputs), hidden = x.shape, state.h.shape[1]
     weight, bias, decay, rate = parameters
-    layout = _layout(dynamics, inputs, hidden, 1)
+    layout = layout_of(dynamics, inputs, hidden, 1)
     synapses = hidden, layout.synapses
     wanted = (batch, hidden), (batch, *synapses), (hidden, layout.width)
     decay, rate = (p.expand(synapses) if p.shape == (1,) else p for p in (decay, rate))
@@ -270,7 +268,7 @@ def _step(
         _check(x, state, parameters, dynamics, None)
     h, memory, slow, *others = (t.detach().contiguous().numpy() for t in tensors)
     output, new = x.new_empty(1, batch, hidden), state.F.new_empty(state.F.shape)
-    settings, results = _constants(dynamics, layout, x.dtype, 1), (output.numpy(), new.numpy())
+    settings, results = constants(dynamics, layout, x.dtype, 1), (output.numpy(), new.numpy())
     arrays = memory, slow, x.detach().contiguous().numpy(), h, tuple(others), settings, results
     finite = []
 
@@ -300,104 +298,3 @@ def _differentiable(
             )
         )
     return [next(found) if tensor.requires_grad else None for tensor in tensors]
-
-
-class _Layout(NamedTuple):
-    """Order of the columns of weights in the kernels."""
-
-    inputs: int
-    """Number of inputs I."""
-    x_at: int
-    """Column of the first input."""
-    h_at: int
-    """Column of the first neuron, or -1 if none is presynaptic."""
-    synapses: int
-    """Number of plastic columns Kp, the first ones."""
-    plastic: int
-    """The same with zeros up to whole vectors, P."""
-    width: int
-    """Number of all columns, P + S."""
-
-
-@cache
-def _layout(dynamics: Dynamics, inputs: int, hidden: int, vector: int) -> _Layout:
-    """Returns the layout that pads plastic and fixed columns to multiples of ``vector``."""
-    recurrent = hidden if dynamics.recurrent else 0
-    every = inputs + recurrent
-    synapses = len(range(every)[dynamics.columns(inputs, every)])
-    plastic = ceil(synapses / vector) * vector
-    width = plastic + ceil((every - synapses) / vector) * vector
-    x_at = plastic if dynamics.plastic == "hidden" else 0
-    h_at = {"all": inputs, "input": plastic, "hidden": 0}[dynamics.plastic] if recurrent else -1
-    return _Layout(
-        inputs=inputs, x_at=x_at, h_at=h_at, synapses=synapses, plastic=plastic, width=width
-    )
-
-
-def _padded(parameters: Sequence[Tensor], layout: _Layout) -> list[Tensor]:
-    """Returns W, b, Λ and Γ with their columns where the layout has them."""
-    weight, bias, decay, rate = (parameter.detach() for parameter in parameters)
-    wide = weight.new_zeros(len(weight), layout.width)
-    wide[:, layout.x_at : layout.x_at + layout.inputs] = weight[:, : layout.inputs]
-    if layout.h_at >= 0:
-        wide[:, layout.h_at : layout.h_at + len(weight)] = weight[:, layout.inputs :]
-    padding, synapses = (0, layout.plastic - layout.synapses), (len(weight), layout.synapses)
-    decay, rate = (F.pad(part.expand(synapses), padding) for part in (decay, rate))
-    return [wide, bias, decay, rate]
-
-
-def _unpadded(gradients: Sequence[Tensor], layout: _Layout) -> list[Tensor]:
-    """Reverses :func:`_padded`."""
-    wide, bias, decay, rate = gradients
-    weight = wide[:, layout.x_at : layout.x_at + layout.inputs]
-    if layout.h_at >= 0:
-        weight = torch.cat([weight, wide[:, layout.h_at : layout.h_at + len(wide)]], dim=1)
-    return [weight, bias, decay[:, : layout.synapses], rate[:, : layout.synapses]]
-
-
-def _settings(
-    parameters: Sequence[Tensor], lengths: Tensor, dynamics: Dynamics, layout: _Layout, block: int
-) -> tuple[Any, ...]:
-    """Returns the kernels' arguments from ``parameters`` to ``settings``."""
-    numbers = tuple(tensor.detach().numpy() for tensor in parameters)
-    return numbers, lengths.numpy(), _constants(dynamics, layout, parameters[0].dtype, block)
-
-
-@cache
-def _constants(
-    dynamics: Dynamics, layout: _Layout, dtype: torch.dtype, block: int
-) -> tuple[Any, ...]:
-    """Returns the kernels' ``settings``."""
-    from plastorch.stp import kernels
-
-    number = np.float64 if dtype == torch.float64 else np.float32
-    bound = saturation(dtype)
-    return (
-        layout.x_at,
-        layout.h_at,
-        kernels.NORM[dynamics.norm],
-        kernels.ACTIVATION[dynamics.activation],
-        dynamics.recurrent and dynamics.presynaptic == "current",
-        number(min(dynamics.clamp, bound)),
-        dynamics.clamp < bound,
-        number(bound),
-        block,
-    )
-
-
-def _sum(shares: NDArray[Any]) -> Tensor:
-    """Sums the first axis in order; torch's order depends on the number of threads."""
-    return torch.from_numpy(shares[0] if len(shares) == 1 else np.add.reduce(shares))
-
-
-def _groups(steps: int, samples: int) -> NDArray[np.int64]:
-    """Returns first samples of groups, and the number of samples; 2, 4, 8, ... groups, or one."""
-    most = min(samples, GROUPS, max(1, steps * samples // STEPS_PER_GROUP))
-    groups = 1 << most.bit_length() - 1  # usually as many for each thread
-    return np.arange(groups + 1) * samples // groups
-
-
-def _block(steps: int, synapses: Tensor) -> int:
-    """Returns the steps between stored memories: as many as fit the scratch, at least sqrt(T)."""
-    fitting = SCRATCH_BYTES // (synapses.numel() * synapses.element_size())
-    return min(steps, max(ceil(sqrt(steps)), fitting))

@@ -33,8 +33,8 @@ class AnswerTraining(Phase):
     """Phase of a run: Adam on the same mini-batches in the same order in each epoch.
 
     The last mini-batch of an epoch is omitted if it is not full. Sequences are [N, T], their
-    answers [N]; ``encode`` makes the network's input [T, B, I] of some of them [B, T]. A learning
-    rate on a linear schedule falls from epoch to epoch.
+    answers [N]; ``encode`` converts some of them [B, T] to the network's input [T, B, I]. With a
+    linear schedule, the learning rate falls from epoch to epoch.
     """
 
     def __init__(

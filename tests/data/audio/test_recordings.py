@@ -58,9 +58,23 @@ def test_without_lists_the_rule_splits_by_speaker(commands: Path) -> None:
     for path, speaker, part in zip(speech.files, speech.speakers, speech.parts, strict=True):
         assert speaker_of(path.name) == speaker and part == which_part(path.name)
     assert speech.source == "data root: speech_commands; split by speaker"
+    assert speech.notice == (
+        "Reduced set: 120 recordings of 2 words; the official one has 105,829 of 35."
+    )
     assert sorted(
         torch.cat([speech.rows(p) for p in ("train", "validation", "test")]).tolist()
     ) == [*range(120)]
+
+
+@pytest.mark.parametrize(
+    ("official", "whole"), [((2, 120), True), ((3, 120), False), ((2, 121), False)]
+)
+def test_a_set_is_reduced_if_words_or_recordings_are_missing(
+    commands: Path, monkeypatch: pytest.MonkeyPatch, official: tuple[int, int], whole: bool
+) -> None:
+    monkeypatch.setattr("plastorch.data.audio.recordings.OFFICIAL", official)
+    speech = load_speech("speech-commands", commands)
+    assert (speech.notice == "") == whole == (speech.some(torch.arange(120)).notice == "")
 
 
 def test_lists_decide_where_they_are(commands: Path) -> None:
@@ -96,6 +110,14 @@ def test_digits_are_split_by_take_or_by_speaker(digits: Path) -> None:
     assert {apart.speakers[row] for row in apart.rows("validation")} == {"ann"}
     assert apart.source == "data root: fsdd; tested on eve, validated on ann"
     assert speech.sha256() == apart.sha256() and len(speech.sha256()) == 64
+
+
+def test_a_smoke_test_has_a_few_words_of_each_part(digits: Path) -> None:
+    speech = load_speech("fsdd", digits)
+    few = speech.few(3, 2, 1, seed=0)
+    assert [len(few.rows(part)) for part in ("train", "validation", "test")] == [3, 2, 1]
+    assert set(few.files) < set(speech.files) and few.files == speech.few(3, 2, 1, seed=0).files
+    assert few.files != speech.few(3, 2, 1, seed=1).files
 
 
 def test_status_counts_recordings(commands: Path, digits: Path) -> None:

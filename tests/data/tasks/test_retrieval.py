@@ -1,8 +1,9 @@
 """Associative retrieval: the published data, and what any data must satisfy."""
 
-import json
 from collections import Counter
+from collections.abc import Callable
 from string import ascii_lowercase, digits
+from typing import Any
 
 import pytest
 import torch
@@ -21,9 +22,10 @@ from plastorch.engine.errors import InputError
 TEXT = ascii_lowercase + digits + "?"
 
 
-def test_golden_data_are_the_published_ones(pytestconfig: pytest.Config) -> None:
-    golden = json.loads((pytestconfig.getoption("--golden") / "stpn.json").read_text())
-    (case,) = [case for case in golden["cases"] if case["name"] == "art_data_seed0"]
+def test_golden_data_are_the_published_ones(
+    golden_case: Callable[[str, str], dict[str, Any]],
+) -> None:
+    case = golden_case("stpn", "art_data_seed0")
     sets = dict(zip(("train", "valid", "test"), retrieval_sets(0), strict=True))
     for name, expected in case["outputs"].items():
         split, part, count = name.rsplit("_", 2)

@@ -247,15 +247,26 @@ def good(name: str) -> float:
 
 
 def test_claims_hold_where_figures_are_as_they_should_be() -> None:
-    rows = claims(Figures(good), 20, evidence=True)
+    rows = claims(Figures(good), 20, 2, evidence=True)
     assert all(row.holds for row in rows), [row.id for row in rows if not row.holds]
     assert len({row.id for row in rows}) == len(rows) >= 20
     assert {"fstdp-finds", "stdp-fooled", "condition", "memristive", "engines"} <= {
         row.id for row in rows
     }
-    bad = claims(Figures(lambda name: 2.0 - good(name)), 20, evidence=True)
+    bad = claims(Figures(lambda name: 2.0 - good(name)), 20, 2, evidence=True)
     assert not any(row.holds for row in bad if row.id in ("stdp-fooled", "efficacy-only", "drift"))
-    assert all(row.holds is None for row in claims(Figures(good), 20, evidence=False))
+    assert all(row.holds is None for row in claims(Figures(good), 20, 2, evidence=False))
+
+
+def test_claims_about_fewer_spike_trains_say_about_how_many() -> None:
+    """Those of the log: a claim's own number, or the run's if it has none."""
+    config = FstdpSyntheticConfig()
+    plan = parts.Plan(0, config.duration, config.grid_seeds)
+    per_point = len(parts.boundary_jobs(plan)) // (3 * 5)
+    runs = {row.id: row.runs for row in claims(Figures(good), config.seeds, per_point, True)}
+    named = ("condition", "condition-moves", "condition-exact", "step-at", "drift", "resource")
+    assert [runs[name] for name in named] == [2, 2, 2, 2, 4, 1]
+    assert runs["fstdp-finds"] is runs["memristive"] is runs["step-above"] is None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from plastorch.engine.loop import Jobs
 from plastorch.engine.run import Record
 from plastorch.experiments.context import Context
 from plastorch.experiments.fstdp import weather as fstdp_weather
-from plastorch.experiments.fstdp.stations import Reference, learn, mean_distance, selected
+from plastorch.experiments.fstdp.stations import Reference, judge, learn, mean_distance, selected
 from plastorch.experiments.fstdp.weather import FstdpWeatherConfig, measure
 from plastorch.experiments.fstdp.weather_claims import claims, metrics
 from plastorch.experiments.registry import find, resolved
@@ -68,7 +69,7 @@ def test_a_run_stopped_in_every_part_ends_as_if_it_never_was(
     assert {"near-hours", "near-onsets", "near-k-means", "memristive-one-pair", "stand-in"} <= ids
     figures = whole["metrics"]
     assert figures["hours_random_nearest"] < figures["hours_random_distance"]
-    assert figures["hours_covariance_agreement"] == 1.0
+    assert figures["hours_covariance_rank_with_covariance"] == 1.0
     step, stops = Jobs.step, {"stations", "map", "stand-in"}
 
     def stopping(phase: Jobs) -> list[Record]:
@@ -144,6 +145,26 @@ def test_clusters_are_of_stations_that_rain_together() -> None:
         range(12)
     )
     torch.testing.assert_close(found.covariance, normalized_covariance(rain.double()))
+    assert found.labels.tolist() == [0] * 12 + [-1] * 28
+
+
+def test_agreement_is_that_of_the_selection_with_the_clusters() -> None:
+    """The adjusted Rand index from all pairs of stations; those in no cluster are one group."""
+    stations, random = 24, torch.Generator().manual_seed(0)
+    rain = torch.rand(50, stations, generator=random) < 0.3
+    parts = [torch.arange(stations) // 8 == number for number in range(2)]
+    reference = Reference(normalized_covariance(rain.double()), parts)
+    weight = torch.where(torch.arange(stations) % 3 == 0, 0.9, 0.1) + 0.05 * parts[1]
+    found = judge(weight, rain, torch.ones(stations, stations), reference)
+    label = [0] * 8 + [1] * 8 + [2] * 8
+    chosen = selected(weight, 6).tolist()
+    pairs = list(combinations(range(stations), 2))
+    same_label = [label[i] == label[j] for i, j in pairs]
+    same_choice = [chosen[i] == chosen[j] for i, j in pairs]
+    both = sum(a and b for a, b in zip(same_label, same_choice, strict=True))
+    chance = sum(same_label) * sum(same_choice) / len(pairs)
+    most = (sum(same_label) + sum(same_choice)) / 2
+    assert found["agreement"] == pytest.approx((both - chance) / (most - chance))
 
 
 def test_an_hour_is_a_step_of_ten_milliseconds() -> None:
@@ -185,6 +206,9 @@ def test_claims_compare_with_stdp_chance_and_k_means() -> None:
     found["stand_in_stdp_rank_with_rain"] = 0.97
     rows = {claim.id: claim for claim in claims(found, 5, 20, 7, True)}
     assert [name for name, row in rows.items() if not row.holds] == ["memristive-one-pair"]
+    assert {name for name, row in rows.items() if row.origin == "paper"} == {
+        "memristive-several-pairs"
+    }
     assert (rows["near-hours"].target, rows["near-hours"].measured) == (900.0, 500.0)
     assert rows["rain"].measured == pytest.approx(0.1)
     found["hours_fstdp_distance"] = 1200.0

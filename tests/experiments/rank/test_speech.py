@@ -14,6 +14,7 @@ from scipy.io import wavfile
 from plastorch.cli import main
 from plastorch.data.audio.frames import Frames, Scale, louder, masked, stretched
 from plastorch.data.audio.logmel import LogMel
+from plastorch.data.audio.recordings import load_speech
 from plastorch.data.audio.wav import read_wav
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
@@ -64,7 +65,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
                 seed = 100 * digit + 10 * number + take
                 wavfile.write(folder / f"{digit}_{speaker}_{take}.wav", *tone(digit, seed))
     monkeypatch.setenv("PLASTORCH_DATA", str(root))
-    monkeypatch.setattr(rank_speech_data, "QUICK", (20, 8, 8))
+    monkeypatch.setattr(rank_speech, "QUICK", (20, 8, 8))
     return root
 
 
@@ -225,7 +226,7 @@ def test_the_command_line_listens(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "ms" in capsys.readouterr().err
     (tmp_path / "bad.wav").write_bytes(b"no sound")
     assert main(["run", "rank-speech", "--listen", str(tmp_path / "bad.wav"), *common]) == 2
-    assert "damaged, cut off or no WAV file" in " ".join(capsys.readouterr().err.split())
+    assert "damaged, cut off or not a WAV file" in " ".join(capsys.readouterr().err.split())
 
 
 def test_only_whole_runs_of_this_experiment_can_listen(
@@ -266,6 +267,11 @@ def test_figures_that_choose_are_at_the_networks_own_threshold() -> None:
         "rank_a_validation_accuracy": 0.75,
         "rank_a_validation_mean_step": 5.5,
     }
+
+
+def test_data_tell_that_the_set_is_reduced(root: Path) -> None:
+    speech = replace(load_speech("fsdd", root), notice="fewer words")
+    assert rank_speech._data(speech, LogMel(8000))["notice"] == "fewer words"
 
 
 def test_the_earliest_of_the_best_is_chosen() -> None:

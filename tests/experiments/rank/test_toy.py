@@ -70,7 +70,7 @@ def test_no_stream_of_random_numbers_is_drawn_from_for_two_purposes(
 ) -> None:
     """Initial weights, sequences, and what training draws."""
     drawn: dict[str, set[tuple[int, ...]]] = {}
-    for name in ("experiments.stpn.recurrent", "experiments.rank.toy", "rank.train"):
+    for name in ("experiments.models", "experiments.rank.toy", "rank.train"):
         paths = drawn.setdefault(name, set())
 
         def recorded(*path: int, paths: set[tuple[int, ...]] = paths) -> torch.Generator:
@@ -129,6 +129,14 @@ def test_models_of_a_task_learn_from_the_same_sequences(
         assert torch.equal(one.x, other.x)
     first, second = seen["signal-rank"][:2]
     assert not torch.equal(first.x, second.x)
+
+
+def test_models_of_a_task_that_differ_in_what_is_trained_alone_have_equal_updates() -> None:
+    config = RankToyConfig(signal_batches=7, runs_batches=5, other_batches=3)
+    updates = {name: config.training(name).batches for name in MODELS}
+    for task, count in (("signal", 7), ("runs", 5)):
+        assert {updates[f"{task}-{name}"] for name in ("rank", "last", "all")} == {count}
+    assert updates["signal-beta10"] == updates["runs-stpn"] == 3
 
 
 def test_lag_luck_and_loss_by_hand() -> None:

@@ -21,7 +21,7 @@ def test_steps_that_answers_take() -> None:
     x = torch.zeros(8, 3, 2)
     x[0, 0, 0] = x[2, 1, 0] = x[7, 2, 0] = 9
     parts = [Batch(x, torch.zeros(3).long()), Batch(x[:, :1], torch.zeros(1).long())]
-    found = work("lstm-rank", RankCoder(Given(), nn.Identity(), 0.9), parts)
+    found = work("lstm-rank", RankCoder(Given(), nn.Identity(), threshold=0.9), parts)
     # In parts of 1, 2, 4 and 1 steps: 1, 3 and 8; and 1.
     assert found["lstm_rank_answer_steps"] == pytest.approx(13 / 32)
     assert found["lstm_rank_answer_time"] > 0
@@ -32,7 +32,7 @@ def test_steps_that_answers_take() -> None:
 def test_what_never_crosses_saves_nothing_but_padding() -> None:
     """Four sequences of 15 steps or 7, most of them padding of the longest."""
     batch = Batch(torch.zeros(15, 4, 2), torch.zeros(4).long(), torch.tensor([15, 7, 7, 7]))
-    coder = RankCoder(Given(), nn.Identity(), 0.9)
+    coder = RankCoder(Given(), nn.Identity(), threshold=0.9)
     assert work("last", coder, [batch])["last_answer_steps"] == 1.0
     assert coder.threshold == 0.9
 

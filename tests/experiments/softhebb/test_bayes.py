@@ -246,6 +246,41 @@ def test_settings_are_chosen_on_images_of_the_training_set(
     assert {"once_hard_accuracy", "once_backprop_unit_accuracy"} <= result["metrics"].keys()
 
 
+@needs_foolbox
+def test_softhebb_is_compared_with_images_that_nothing_was_learned_of(
+    whole: Path, tmp_path: Path, context: Callable[..., Context]
+) -> None:
+    """Of the two networks alone, and with the fewest attacks; noise is as in a whole run."""
+    few = {"mixtures": 0, "attacked_images": 1, "attack_steps": 1, "restarts": 1}
+    measure(BayesConfig(networks=("soft", "sampled"), **few), context(tmp_path))
+    result, found = result_of(tmp_path), figures_of(tmp_path)
+    phases = {row["phase"] for row in RunFolder(tmp_path).records()}
+    learned = {"once-soft", "again-soft", "once-sampled", "long-soft", "long-sampled"}
+    assert learned < phases and "again-sampled" not in phases
+    assert found["area_noise_soft"] == figures_of(whole)["area_noise_soft"]
+    assert found["once_sampled_accuracy"] > 0.3 < found["long_sampled_label_assignment"]
+    rows = {claim["id"]: claim for claim in result["claims"]}
+    ours = rows["robust-noise-sampled"]
+    assert (ours["measured"], ours["target"], ours["origin"]) == (
+        found["area_noise_soft"], found["area_noise_sampled"], "ours",
+    )  # fmt: skip
+    assert rows["one-pass-sampled"]["target"] == found["once_sampled_accuracy"]
+    assert {name for name in rows if "robust-linf" in name} == set()
+    arrays = load_tensors(tmp_path / "arrays.safetensors")
+    assert "accuracy_noise_sampled" in arrays and "interpolated_sampled" not in arrays
+
+
+def test_attacks_and_other_networks_do_not_decide_on_claims_about_learning_and_noise() -> None:
+    few = {"attacked_images": 1, "attack_steps": 1, "restarts": 1}
+    for networks in (KINDS, ("soft", "sampled")):
+        config = BayesConfig(networks=networks, mixtures=0, **few)
+        assert config.ordinary_learning and not config.ordinary
+        assert not replace(config, epochs=9).ordinary_learning
+        assert not replace(config, neurons=100).ordinary_learning
+    assert BayesConfig(networks=(*KINDS, "sampled")).ordinary
+    assert BayesConfig(networks=("soft", "sampled"), attacked_images=0, epochs=1).ordinary
+
+
 def test_claims_are_asserted_of_parts_that_run_as_usual() -> None:
     images = "fashion-mnist"
     ordinary = [
@@ -431,7 +466,7 @@ def test_networks_of_a_kind_start_equal(digits: ImageSet) -> None:
     nets = BayesNetworks(BayesConfig(neurons=20), digits, seed=3)
     torch.manual_seed(2)  # which is not theirs
     state, soft = nets.state_dict(), nets.once["soft"].state_dict()
-    for kind in KINDS:
+    for kind in (*KINDS, "sampled"):
         for when in ("again", "long"):
             for name, value in getattr(nets, when)[kind].state_dict().items():
                 assert torch.equal(value, state[f"once.{kind}.{name}"])
@@ -439,6 +474,10 @@ def test_networks_of_a_kind_start_equal(digits: ImageSet) -> None:
     backprop = nets.once["backprop"].state_dict()
     control = nets.once["backprop-unit"].state_dict()
     assert all(torch.equal(backprop[n], v) for n, v in control.items())
+    sampled, pixels = nets.once["sampled"], digits.train_images.flatten(1) / 255
+    cosines = sampled.hidden.weight @ (pixels / pixels.norm(dim=1, keepdim=True)).T
+    assert torch.allclose(cosines.amax(dim=1), torch.ones(20))  # each is an image of length 1
+    assert torch.equal(sampled.readout.weight, nets.once["soft"].readout.weight)
     again, other = (BayesNetworks(BayesConfig(neurons=20), digits, seed) for seed in (3, 4))
     for name, value in state.items():
         assert torch.equal(value, again.state_dict()[name]), name

@@ -7,8 +7,9 @@ import pytest
 
 from plastorch.experiments.claims import above
 from plastorch.experiments.softhebb.bayes_claims import (
+    ATTACKED,
     ATTACKS,
-    COMPARISONS,
+    LEARNING,
     Comparison,
     accuracy_curve,
     claims,
@@ -55,6 +56,7 @@ def whole_run() -> list[Row]:
     for when, (kind, last) in itertools.product(("once", "again", "long"), ends.items()):
         quick, loss = (0.95, 0.2) if kind == "soft" else (0.7, 0.3)
         rows += course(f"{when}-{kind}", [0.2, quick, last], [2.3, 1.0, loss])
+    rows += course("once-sampled", [0.2, 0.7, 0.91], [2.3, 1.0, 0.3])
     rows += course("judge", [0.5, 0.99], [1.0, 0.05])
     for when, kind in itertools.product(("once", "long"), ("soft", "hard")):
         found = {"label_assignment": 0.8 if kind == "soft" else 0.7, "teacher_clamped": 0.6}
@@ -62,6 +64,7 @@ def whole_run() -> list[Row]:
     falls = {"soft": 0.6, "hard": 0.4, "backprop": 0.2, "backprop-unit": 0.3}
     for attack, (kind, half) in itertools.product(ATTACKS, falls.items()):
         rows += attacked(attack, kind, 250, {0.0: 0.97, 0.5: half, 1.0: 0.0})
+    rows += attacked("noise", "sampled", 250, {0.0: 0.97, 0.5: 0.5, 1.0: 0.0})
     for kind, seen in (("soft", 0.4), ("hard", 0.3), ("backprop", 0.1), ("backprop-unit", 0.2)):
         row = {"phase": "interpolation", "step": 1, "network": kind, "crossed": 1.0}
         rows.append(row | {"judge_target": seen, "strength": 2.0})
@@ -69,11 +72,16 @@ def whole_run() -> list[Row]:
 
 
 COMPARED = ["one-pass", "iterations", *(f"robust-{attack}" for attack in ATTACKS), "interpolation"]
+BESIDE_SAMPLES = ("one-pass", "robust-noise")
 THEIRS = ["cross-entropy-hard", "soft-hard", *COMPARED]
 IDS = [
     *("equilibrium", "posterior", "weights", "prior", "kl", "hidden-cross-entropy", "found"),
     *("cross-entropy", "cross-entropy-hard", "soft-hard"),
-    *(f"{name}{end}" for name in COMPARED for end in ("", "-hard", "-unit")),
+    *(
+        f"{name}{end}"
+        for name in COMPARED
+        for end in ("", "-hard", "-unit", "-sampled")[: 4 if name in BESIDE_SAMPLES else 3]
+    ),
 ]
 
 
@@ -179,7 +187,7 @@ def test_a_claim_that_fails_is_false_and_no_other_is(name: str) -> None:
     assert found[name].measured == next(iter(FAILURES[name].values()))
 
 
-@pytest.mark.parametrize("each", COMPARISONS, ids=lambda each: each.name)
+@pytest.mark.parametrize("each", [*LEARNING, *ATTACKED], ids=lambda each: each.name)
 def test_a_network_that_reaches_softhebb_makes_one_comparison_fail(each: Comparison) -> None:
     found = metrics(whole_run())
     soft = found[each.metric.format("soft")]
@@ -198,6 +206,15 @@ def test_what_is_no_evidence_asserts_nothing() -> None:
         assert [(c.id, c.target, c.measured) for c in rows] == [
             (c.id, c.target, c.measured) for c in asserted
         ]
+
+
+def test_other_attacks_than_usual_leave_learning_and_noise_judged() -> None:
+    found = claims(metrics(whole_run()), evidence=True, attacks=False)
+    starts = ("robust-linf", "robust-l2", "robust-transfer", "interpolation")
+    undecided = [name for name in IDS if name.startswith(starts)]
+    assert [claim.id for claim in found] == IDS
+    assert [claim.id for claim in found if claim.holds is None] == undecided
+    assert {claim.holds for claim in found} == {None, True}
 
 
 def test_targets_come_from_the_run_itself() -> None:
@@ -226,6 +243,7 @@ def test_what_was_not_measured_is_not_claimed() -> None:
     once = metrics([row for row in log if row["phase"].startswith("once")])
     ends = ("", "-hard", "-unit")
     names = [f"{name}{end}" for name in ("one-pass", "iterations") for end in ends]
+    names.insert(3, "one-pass-sampled")
     assert [claim.id for claim in claims(once, evidence=True)] == names
     assert once["test_accuracy"] == once["once_soft_accuracy"]
     hard = metrics([row for row in log if row["phase"].endswith("hard")])

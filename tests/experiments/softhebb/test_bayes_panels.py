@@ -173,7 +173,7 @@ def test_numbers_of_a_diverged_run_can_be_drawn(bad):
 def test_curves_of_the_wrong_shape_are_left_out(wrong):
     assert names(run(**dict.fromkeys(curves(), wrong))) == []
     (panel,) = panels(run(**curves() | {"accuracy_l2_soft": wrong}))
-    assert [len(axes.lines) for axes in panel.draw(LIGHT).axes] == [4, 4, 3, 4, 4]
+    assert [len(axes.lines) for axes in panel.draw(LIGHT).axes] == [5, 5, 4, 5, 5]
 
 
 GOOD = between()

@@ -73,7 +73,7 @@ def test_no_work_before_bad_arguments(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_difference_is_noticed(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    net = SoftHebbNet(SPEC, 3, 8, 10, stream(0))
+    net = SoftHebbNet(SPEC, 3, 8, 10, generator=stream(0))
     assert updates_agree(net, images) and features_agree(net, images)
     other = deepcopy(net)
     with torch.no_grad():
@@ -84,7 +84,7 @@ def test_a_difference_is_noticed(images: Tensor, monkeypatch: pytest.MonkeyPatch
 
 
 def test_near_ties_are_passed_over(images: Tensor) -> None:
-    net = SoftHebbNet(SPEC, 3, 8, 10, stream(0))
+    net = SoftHebbNet(SPEC, 3, 8, 10, generator=stream(0))
     net.blocks[0].conv.weight.data[1] = net.blocks[0].conv.weight.data[0]
     assert not updates_agree(net, images)  # two equal neurons: some pixel always has a tie
 

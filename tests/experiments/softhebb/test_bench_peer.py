@@ -41,7 +41,7 @@ SPEC = NetworkSpec(
 
 @pytest.fixture
 def net() -> SoftHebbNet:
-    return SoftHebbNet(SPEC, 2, 8, 10, stream(1)).double()
+    return SoftHebbNet(SPEC, 2, 8, 10, generator=stream(1)).double()
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from plastorch.efference import AUDIO, FACTORS
 from plastorch.engine.errors import InputError
 from plastorch.experiments.context import Context
 from plastorch.experiments.stec.audio import (
+    BANDS,
+    FRAMES,
     StecAudioConfig,
     audio_study,
     measure,
@@ -109,7 +111,7 @@ def test_clips_are_a_second_in_the_middle_of_recordings(tmp_path: Path) -> None:
     for name, samples in (("short", sound[:2000]), ("long", sound)):
         wavfile.write(tmp_path / f"{name}.wav", 8000, samples.numpy())
     short, long = read_clips([tmp_path / "short.wav", tmp_path / "long.wav"])
-    assert short.shape == (40, 98)
+    assert short.shape == (BANDS, FRAMES) == (40, 98)
     quiet = short == torch.tensor(FLOOR).log()
     assert quiet[:, :35].all() and quiet[:, -35:].all() and not quiet[:, 49].any()
     expected = LogMel(8000, 40)(sound[2000:10000]).T

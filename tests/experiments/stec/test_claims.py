@@ -103,6 +103,26 @@ def test_all_claims_hold_where_efference_copies_help(method: str) -> None:
     assert {claim.holds for claim in claims(figures, False)} == {None}
 
 
+@pytest.mark.parametrize(
+    ("stec", "held"), [(0.735, (True, True, True)), (0.725, (True, True, False)),
+                       (0.745, (True, False, True)), (0.715, (True, False, False))],
+)  # fmt: skip
+def test_accuracies_are_compared_with_the_papers(stec: float, held: tuple[bool, ...]) -> None:
+    """The log's mean accuracies are 0.73 without efference copies, and ``stec`` + 0.031 with."""
+    rows = log(stec)
+    published: Any = {"simclr": {"baseline": 0.725, "stec": 0.762}}
+    found = claims(Figures(rows), True, published)
+    theirs = [claim for claim in found if claim.id.endswith("-published")]
+    kinds = ("baseline", "stec", "gain")
+    assert [claim.id for claim in theirs] == [f"simclr-{kind}-published" for kind in kinds]
+    assert [claim.holds for claim in theirs] == list(held)
+    assert {claim.origin for claim in theirs} == {"paper"}
+    assert [claim.target for claim in theirs] == pytest.approx([0.725, 0.762, 0.037])
+    others = [claim for claim in found if claim not in theirs]
+    assert others == claims(Figures(rows), True, {"byol": published["simclr"]})
+    assert {claim.holds for claim in claims(Figures(rows), False, published)} == {None}
+
+
 def test_of_one_seed_a_claim_measures_the_difference() -> None:
     """So that claims can be judged over several runs of one seed each."""
     rows = [row for row in log() if row.get("seed", 1) == 1]

@@ -123,6 +123,32 @@ def test_presets_of_both_data_sets() -> None:
     assert stl10.views().size == 96 and stl10.temperature == 0.2
 
 
+@pytest.mark.parametrize("dataset", ["stl10", "imagenette", "imagenet"])
+def test_claims_are_judged_with_the_papers_settings_too(dataset: Any) -> None:
+    config = StecStl10Config(dataset=dataset, preset="paper", methods=("simclr",), shuffled=())
+    assert config.ordinary and config.published == {}
+    assert not replace(config, learning_rate=0.1).ordinary
+    assert not StecStl10Config(dataset="imagenette", methods=("simclr",)).ordinary
+
+
+@pytest.mark.parametrize(
+    ("dataset", "encoder", "hidden"),
+    [
+        ("stl10", None, 512),
+        ("stl10", "resnet50", 2048),
+        ("imagenet", None, 2048),
+        ("imagenet", "resnet18", 512),
+        ("imagenet", "small", 512),
+    ],
+)
+def test_the_papers_projections_suit_the_encoder(dataset: Any, encoder: Any, hidden: int) -> None:
+    given = {} if encoder is None else {"encoder": encoder}
+    config = StecStl10Config(
+        dataset=dataset, preset="paper", methods=("simclr",), shuffled=(), seeds=1, **given
+    )
+    assert config.hidden == hidden
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

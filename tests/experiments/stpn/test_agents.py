@@ -83,7 +83,7 @@ def test_what_was_stopped_goes_on(
     damaged = tmp_path.with_name("damaged")
     shutil.copytree(tmp_path, damaged)
     shutil.rmtree(damaged / "checkpoint" / "rllib-stpn-00000001")
-    with pytest.raises(InputError, match="rllib-stpn-00000001 is no checkpoint of RLlib"):
+    with pytest.raises(InputError, match="rllib-stpn-00000001 is not a checkpoint of RLlib"):
         stpn_pendulum.measure(TINY, context(damaged, quick=False))
 
     result = stpn_pendulum.measure(TINY, context(tmp_path, quick=False))

@@ -15,9 +15,9 @@ from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import networks
 from plastorch.experiments.stpn import art as stpn_art
 from plastorch.experiments.stpn.art import MODELS, ArtConfig, claims, measure
-from plastorch.experiments.stpn.recurrent import networks
 from plastorch.stp.train import AnswerTraining
 
 EXPERIMENT = "stpn-art"

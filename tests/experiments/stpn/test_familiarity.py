@@ -17,6 +17,7 @@ from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
 from plastorch.engine.run import RunFolder
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import networks
 from plastorch.experiments.stpn.familiarity import (
     MODELS,
     TESTED,
@@ -25,7 +26,6 @@ from plastorch.experiments.stpn.familiarity import (
     measure,
     network,
 )
-from plastorch.experiments.stpn.recurrent import networks
 from plastorch.stp.familiarity import FamiliarityTraining
 
 EXPERIMENT = "stpn-familiarity"

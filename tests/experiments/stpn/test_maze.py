@@ -17,9 +17,9 @@ from plastorch.engine.errors import InputError, Interrupted
 from plastorch.engine.run import RunFolder
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import networks
 from plastorch.experiments.stpn import maze as stpn_maze
 from plastorch.experiments.stpn.maze import MAIN, MODELS, MazeConfig, claims, measure
-from plastorch.experiments.stpn.recurrent import networks
 from plastorch.rl.a2c import play
 from plastorch.rl.maze import Maze
 

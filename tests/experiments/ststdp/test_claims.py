@@ -5,7 +5,8 @@ import torch
 
 from plastorch.experiments.ststdp.claims import claims
 from plastorch.experiments.ststdp.digits import MAIN
-from plastorch.experiments.ststdp.measuring import CONTROLS, DYNAMIC, GRIDS
+from plastorch.experiments.ststdp.jobs import chosen
+from plastorch.experiments.ststdp.measuring import CONTROLS, DYNAMIC, GRIDS, tried
 from plastorch.experiments.ststdp.metrics import curves, metrics, selected
 
 GOOD = {
@@ -74,7 +75,7 @@ def log(transforms: tuple[str, ...] = DYNAMIC) -> list[dict]:
 
 
 def held(rows: list[dict], evidence: bool = True) -> dict[str, bool | None]:
-    found = claims(metrics(rows), DYNAMIC, MAIN, evidence)
+    found = claims(metrics(rows), DYNAMIC, MAIN, 200, evidence)
     assert len({claim.id for claim in found}) == len(found)
     return {claim.id: claim.holds for claim in found}
 
@@ -138,6 +139,28 @@ def test_theory_can_fail(world: str, field: str, value: float, lost: str) -> Non
     assert [name for name, holds in held(rows).items() if holds is False] == [lost]
 
 
+def test_claims_name_the_circuit_and_the_digits_that_they_are_about() -> None:
+    """Figures of shares, not of spikes, say so; fewer digits are shown spike by spike."""
+    found = {claim.id: claim for claim in claims(metrics(log()), DYNAMIC, MAIN, 7, True)}
+    assert {name for name, claim in found.items() if claim.n_test} == {"spiking"}
+    assert found["spiking"].n_test == 7
+    theory = {"exact", "nearer-exact", "kalman", "gain", "time-constant", "objects-40"}
+    for name in found.keys() - theory:
+        assert ("(rates)" in found[name].statement) != (name == "spiking")
+
+
+def test_the_spiking_circuit_without_plasticity_has_a_choice_of_its_own() -> None:
+    """Among all κ of the circuit with it, and of the circuit of rates without it."""
+    kappas = {model: {c.kappa for c in GRIDS[model]} for model in GRIDS}
+    assert kappas["spiking-static"] >= kappas["spiking"] | kappas["static"]
+    rows = [
+        tried("occlusion", "spiking-static", c, torch.tensor([c.kappa == 20]))
+        for c in GRIDS["spiking-static"]
+    ]
+    constants = chosen(rows, "occlusion", "spiking-static")
+    assert (constants.kappa, constants.site) == (20, "none")
+
+
 def test_a_wrong_time_constant_fails() -> None:
     rows = log()
     for row in rows:
@@ -147,7 +170,7 @@ def test_a_wrong_time_constant_fails() -> None:
 
 
 def test_runs_of_some_transforms_and_models_have_their_claims() -> None:
-    found = claims(metrics(log(("rotation",))), ("rotation",), ("mlp",), True)
+    found = claims(metrics(log(("rotation",))), ("rotation",), ("mlp",), 200, True)
     names = {claim.id for claim in found if claim.id.startswith("rotation")}
     assert names == {
         "rotation-above-frame-nets",

@@ -45,7 +45,7 @@ def test_a_run_has_figures_of_every_model(tmp_path: Path, context: Callable[...,
     assert (result["data"]["n_train"], result["data"]["n_test"]) == (40, 8)
     metrics = result["metrics"]
     models = ["accumulate", "not-normalized", "hard", "nearest", "mlp", "gru", "static-mlp"]
-    models += [*GRIDS, "spiking-static", "smoothed-static", "smoothed-mlp"]
+    models += [*GRIDS, "smoothed-static", "smoothed-mlp"]
     models += [f"tau-{ratio:g}" for ratio in RATIOS]
     for model in models:
         for kind in ("accuracy", "middle", "recovery"):
@@ -54,6 +54,7 @@ def test_a_run_has_figures_of_every_model(tmp_path: Path, context: Callable[...,
     for control in ("new_digits", "static", "abrupt"):
         assert 0 <= metrics[f"{control}_short_term_accuracy"] <= 1
     assert metrics["test_accuracy"] == metrics["occlusion_short_term_accuracy"]
+    assert metrics["occlusion_spiking_static_kappa"] == GRIDS["spiking-static"][-1].kappa
     assert metrics["occlusion_spiking_output_spikes"] == pytest.approx(10, rel=0.2)
     expected = 784 * metrics["occlusion_spiking_output_spikes"]
     assert metrics["occlusion_spiking_synaptic_updates"] == pytest.approx(expected)

@@ -33,7 +33,7 @@ def used_net(*changes: dict[str, Any], dtype: torch.dtype = torch.float64) -> So
         for block, change in zip(blocks, changes or ({}, {}, {}), strict=True)
     )
     random = torch.Generator().manual_seed(3)
-    net = SoftHebbNet(NetworkSpec("small", blocks), 3, 32, 4, random).to(dtype)
+    net = SoftHebbNet(NetworkSpec("small", blocks), 3, 32, 4, generator=random).to(dtype)
     for block in blocks_of(net):
         block.norm.running_mean.normal_(0.3, 0.1, generator=random)
         block.norm.running_var.uniform_(0.5, 2, generator=random)
@@ -114,7 +114,7 @@ def test_the_blur_is_a_gaussian() -> None:
 def test_fields_are_sought_among_images_not_among_standardized_inputs() -> None:
     """A first layer's response is linear: the first step finds its kernel per unit of a pixel."""
     spec = replace(used_net().spec, pixel_mean=(0.5, 0.4, 0.3), pixel_std=(0.2, 0.2, 0.1))
-    net = SoftHebbNet(spec, 3, 32, 4, torch.Generator().manual_seed(1)).double().eval()
+    net = SoftHebbNet(spec, 3, 32, 4, generator=torch.Generator().manual_seed(1)).double().eval()
     fields = receptive_fields(net, 1, range(6), steps=1)
     slope = blocks_of(net)[0].conv.weight.abs() / torch.tensor([0.2, 0.2, 0.1]).view(3, 1, 1)
     low, high = slope.amin((1, 2, 3), keepdim=True), slope.amax((1, 2, 3), keepdim=True)

@@ -12,7 +12,7 @@ from plastorch.hebbian.networks import blocks_of
 
 @pytest.fixture(scope="module")
 def net() -> SoftHebbNet:
-    return SoftHebbNet(preset("cifar10", 2), 3, 32, 10, torch.Generator().manual_seed(0))
+    return SoftHebbNet(preset("cifar10", 2), 3, 32, 10, generator=torch.Generator().manual_seed(0))
 
 
 def patterns(kernels: torch.Tensor) -> list[float]:

@@ -25,7 +25,7 @@ def net(request: pytest.FixtureRequest) -> SoftHebbNet:
     deeper = replace(spec, kernel_size=3, padding=1, pool=Pool("avg", 4, 2, 1))
     last = replace(deeper, pool=Pool("avg", 2, 2), pre_triangle=request.param)
     random = torch.Generator().manual_seed(3)
-    net = SoftHebbNet(NetworkSpec("small", (spec, deeper, last)), 3, 32, 4, random)
+    net = SoftHebbNet(NetworkSpec("small", (spec, deeper, last)), 3, 32, 4, generator=random)
     for block in blocks_of(net):
         block.norm.running_mean.normal_(0.3, 0.1, generator=random)
     return net.eval()

@@ -76,7 +76,7 @@ class LogMel:
         """
         if samples.shape[-1] < self.window:
             raise InputError(
-                f"samples: {samples.shape[-1]} found; expected {self.window} or more, a frame's"
+                f"samples: {samples.shape[-1]} found; expected {self.window} or more, for a frame"
             )
         frames = samples.unfold(-1, self.window, self.hop) * self._taper.to(samples)
         power = torch.fft.rfft(frames, self._points).abs().square()
@@ -97,7 +97,7 @@ class LogMel:
 
 
 class FrameStream:
-    """Computes frames of a recording as its samples arrive, the same as of the whole."""
+    """Computes a recording's frames as its samples arrive; they equal those of the whole."""
 
     def __init__(self, front: LogMel) -> None:
         self._front = front

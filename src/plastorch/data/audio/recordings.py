@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +18,13 @@ from plastorch.data.images.trees import shown
 from plastorch.data.locate import located
 from plastorch.data.root import data_root
 from plastorch.engine.errors import InputError, check_file
+from plastorch.engine.streams import stream
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 VALIDATION_PERCENT = TEST_PERCENT = 10.0
+OFFICIAL = 35, 105_829
+"""Numbers of words and of recordings in version 2 of Speech Commands."""
 DIGIT_FILE = re.compile(r"(\d)_([^_]+)_(\d+)\.wav")
 DIGIT_TAKES = {"test": 5, "validation": 10}
 """Take numbers below which a digit recording belongs to a part; the others are for training."""
@@ -29,11 +33,18 @@ _HASHES = 2**27
 """Number of residues that the rule of Speech Commands distinguishes."""
 
 
+class Stream(IntEnum):
+    """Uses of random numbers."""
+
+    FEW = 9
+
+
 @dataclass(frozen=True, eq=False)
 class SpeechSet:
     """Files of N spoken words, with the label, int64 [N], speaker and part of each.
 
-    The words are listed by label; ``source`` also says how they were split.
+    The words are listed by label; ``source`` also says how they were split, and ``notice`` whether
+    the official set has more.
     """
 
     name: str
@@ -43,6 +54,7 @@ class SpeechSet:
     speakers: tuple[str, ...]
     parts: tuple[Part, ...]
     source: str
+    notice: str = ""
 
     def __post_init__(self) -> None:
         counts = Counter(self.parts)
@@ -65,6 +77,14 @@ class SpeechSet:
             parts=tuple(self.parts[row] for row in kept),
         )
 
+    def few(self, train: int, validation: int, test: int, seed: int) -> "SpeechSet":
+        """Returns a few random words of each part, for a smoke test."""
+        random, kept = stream(seed, Stream.FEW), []
+        for part, count in zip(PARTS, (train, validation, test), strict=True):
+            rows = self.rows(part)
+            kept.append(rows[torch.randperm(len(rows), generator=random)[:count]])
+        return self.some(torch.cat(kept).sort().values)
+
     def sha256(self) -> str:
         """SHA-256 of all files, one after the other."""
         digest = hashlib.sha256()
@@ -74,7 +94,7 @@ class SpeechSet:
         return digest.hexdigest()
 
     def by_speaker(self, first: int) -> "SpeechSet":
-        """Returns the set split anew: one speaker for testing, the next one for validation.
+        """Returns the set with another split: one speaker for testing, the next for validation.
 
         ``first`` is the test speaker's index in the order of names, and wraps around. Raises
         InputError for fewer than three speakers.
@@ -97,7 +117,7 @@ def load_speech(name: str, data: str | Path | None = None) -> SpeechSet:
     - ``speech-commands``: the layout of Google's archive, ``WORD/SPEAKER_nohash_NUMBER.wav``. Its
       lists ``validation_list.txt`` and ``testing_list.txt`` define the parts or, without them, the
       rule of its README, :func:`which_part`. If no recording is for validation, those of a tenth of
-      the training speakers are.
+      the training speakers are used for it.
     - ``fsdd``: the Free Spoken Digit Dataset, ``recordings/DIGIT_SPEAKER_TAKE.wav``. Takes 0 to 4
       are for testing, as its README says, 5 to 9 for validation.
 
@@ -153,6 +173,18 @@ def _commands(entry: Entry, folder: Path, source: str) -> SpeechSet:
         speakers=tuple(shown(speaker_of(name)) for name in names),
         parts=tuple(parts),
         source=f"{source}; split {rule}",
+        notice=_reduced(len(words), len(names)),
+    )
+
+
+def _reduced(words: int, recordings: int) -> str:
+    """Returns a message for the user if these are fewer than in Speech Commands, else nothing."""
+    most, all_of_them = OFFICIAL
+    if words >= most and recordings >= all_of_them:
+        return ""
+    return (
+        f"Reduced set: {recordings:,} recordings of {words} words; the official one has "
+        f"{all_of_them:,} of {most}."
     )
 
 

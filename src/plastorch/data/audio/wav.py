@@ -83,7 +83,7 @@ def _decoded(path: Path, content: bytes) -> tuple[int, NDArray[np.generic]]:
             rate, values = wavfile.read(io.BytesIO(content))
         except Exception as error:  # damaged files make scipy raise many kinds
             reason = f": {error}" if isinstance(error, ValueError | Warning) else ""
-            raise InputError(f"{path} is damaged, cut off or no WAV file{reason}") from None
+            raise InputError(f"{path} is damaged, cut off or not a WAV file{reason}") from None
     return rate, values
 
 

@@ -110,11 +110,11 @@ def resized_crop_and_flip(
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Crops a random box of each image, resizes it and flips half of them; squashed ones too.
+    """Crops a random box of each image, resizes it, and flips half of the images.
 
-    The box is drawn as in torchvision's ``RandomResizedCrop``, in the geometry of the original
-    image, then mapped to the squashed one; sampling is bilinear. Results [N, C, size, size] are
-    float32.
+    The box is drawn as in torchvision's ``RandomResizedCrop``. If images are squashed, it is drawn
+    in the geometry of the original image and mapped to the squashed one. Sampling is bilinear.
+    Results [N, C, size, size] are float32.
 
     Args:
         images: images [N, C, H, W], uint8 or float, on any device.

@@ -49,7 +49,7 @@ def read_cifar(path: Path, label_key: str) -> tuple[Tensor, Tensor]:
         labels = labels.tolist()
     if not (isinstance(labels, list) and all(type(y) is int and 0 <= y < 100 for y in labels)):
         raise InputError(
-            f"{path}: {label_key!r} is no list of class numbers; expected one an image"
+            f"{path}: {label_key!r} is not a list of class numbers; expected one per image"
         )
     if len(labels) != len(data):
         raise InputError(f"{path}: {len(data):,} images but {len(labels):,} labels")
@@ -159,7 +159,7 @@ def _called(name: Any, arguments: Any) -> Any:
             raise InputError(f"the pickle has an array of {kind[:20]!r}; expected u1 or i8")
         case "numpy.core.multiarray _reconstruct", ("numpy ndarray", (0,), "b" | b"b"):
             return _RECONSTRUCT
-    raise InputError("the pickle has a call that is none of the official files; it is refused")
+    raise InputError("the pickle has a call that the official files don't have; it is refused")
 
 
 def _built(blank: Any, state: Any) -> Any:
@@ -172,7 +172,7 @@ def _built(blank: Any, state: Any) -> Any:
             (1, (_,) | (_, _) as shape, "u1" | "i8" as kind, False, str() | bytes() as content),
         ):
             return _array(shape, np.dtype(kind).newbyteorder("<"), content)
-    raise InputError("the pickle has a state that is none of the official files; it is refused")
+    raise InputError("the pickle has a state that the official files don't have; it is refused")
 
 
 def _array(

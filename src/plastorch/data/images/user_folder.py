@@ -36,8 +36,8 @@ def read_own_folder(entry: Entry, root: Path, side: int | None = None) -> ImageS
 
     It holds either ``train/CLASS/*.png`` with ``test/CLASS/*.png`` (or ``val``), or
     ``CLASS/*.png``, where the first of each five images of a class is held out for testing. Images
-    are squashed to ``side`` pixels. None: the size of the named set if they differ in size or are
-    larger than 160 pixels, else no change.
+    are squashed to ``side`` pixels; if None, to the size of the named set if they differ in size or
+    are larger than 160 pixels, else they keep their size.
     """
     parts = has_parts(root)
     train, test = scan_parts(root, TEST_NAMES) if parts else _split(scan_tree(root))

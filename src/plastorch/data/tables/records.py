@@ -49,8 +49,8 @@ def load_table(name: str, data: str | Path | None = None) -> Table:
     """Loads a table of labeled records from the data root; there is no download.
 
     The files are ``metadata/NAME.csv.gz``, with a header; the column ``label`` is the class, every
-    other one a key, but ``split`` of ``adult``, its official parts, which is left out. An empty
-    value is missing, and so is "?" in ``adult`` and ``mushroom``.
+    other column a key, except ``split`` of ``adult`` (its official parts), which is left out. An
+    empty value is missing, and so is "?" in ``adult`` and ``mushroom``.
 
     - ``debian_files``: files of an installed Debian 13 system, by type of content as ``file`` finds
       it. Keys are parts of path and name, size, mode, and those of the package that owns it.

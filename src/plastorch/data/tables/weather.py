@@ -60,11 +60,11 @@ class Precipitation:
         first = int((np.datetime64(f"{year}-01-01T00", "h") - self.start).astype(int))
         first = max(first, 0) if first > -24 else first
         if first < 0 or first + HOURS_OF_YEAR > self.amount.shape[1]:
-            raise InputError(f"year is {year}; expected one that is whole in the record")
+            raise InputError(f"year is {year}; expected one that the record covers completely")
         amount = self.amount[:, first : first + HOURS_OF_YEAR]
         kept = ((amount < 0).double().mean(dim=1) < missing).nonzero()[:, 0].tolist()
         if not kept:
-            raise InputError(f"missing is {missing}; expected a share that some station keeps to")
+            raise InputError(f"missing is {missing}; expected a share that some station is below")
         return replace(
             self,
             amount=amount[kept],
@@ -130,7 +130,8 @@ def rain_hours(amount: Tensor) -> Tensor:
 def rain_onsets(amount: Tensor) -> Tensor:
     """Returns which hours begin a rain event, bool [T, S], from amounts [S, T].
 
-    It rains then, and is known to have been dry an hour before: negative amounts are missing.
+    It rains in these hours, and is known to have been dry the hour before; negative amounts are
+    missing.
     """
     onset = amount > 0
     onset[:, 1:] &= amount[:, :-1] == 0
@@ -189,7 +190,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"more than {MOST_BYTES:,} bytes in it")
             arrays = {name: contents[name] for name in ARRAYS}
         if arrays["start"].dtype.kind != "U":
-            raise ValueError("start is no text")
+            raise ValueError("start is not text")
         arrays["start"] = np.array(np.datetime64(str(arrays["start"]), "h"))
     except Exception as error:  # numpy, zipfile and zlib raise many kinds
         raise InputError(f"{path} is damaged: {error}; expected arrays {ARRAYS}") from None
@@ -200,7 +201,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     for name, (kind, most, dtype) in _KINDS.items():
         array = arrays[name]
         if array.dtype.kind != kind or not (kind == "U" or (abs(array) <= most).all()):
-            raise InputError(f"{path}: {name} holds {array.dtype}, or what can't be")
+            raise InputError(f"{path}: {name} holds {array.dtype}, or impossible values")
         arrays[name] = array.astype(dtype)
     if arrays["precip"].shape[1] <= 2 * _KINDS["utc_offset"][1] or np.isnat(arrays["start"]):
         raise InputError(f"{path}: it has {arrays['precip'].shape[1]} hours; expected years")

@@ -28,9 +28,9 @@ class FamiliarityStream(NamedTuple):
 def familiarity_stream(
     steps: int, repeat: int, features: int, random: torch.Generator
 ) -> FamiliarityStream:
-    """Draws items of random signs; from step R on, every other draw repeats that of R steps ago.
+    """Draws items of random signs; from step R on, half of the draws repeat that of R steps ago.
 
-    No draw repeats a repeat, so two items of three are new in the long run. With few signs per
+    No item repeats a repeat, so two of three items are new in the long run. With few signs per
     item, a new item can equal an old one by chance, and still counts as new.
     """
     for name, value in (("steps", steps), ("repeat", repeat), ("features", features)):

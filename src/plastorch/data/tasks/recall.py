@@ -28,13 +28,13 @@ class Recall(NamedTuple):
 def recall_set(
     samples: int, random: torch.Generator, *, steps: int, pairs: int, vocabulary: int
 ) -> Recall:
-    """Draws sequences of pairs of key and value, each of whose keys is asked for once.
+    """Draws sequences of key-value pairs, then a question for each key.
 
     Keys of a sequence are distinct, and so are its values. Of the steps after the pairs, every
     second one may ask; which ones do is drawn by the power law, so that most ask early. All other
-    steps have a symbol drawn uniformly from the vocabulary without the sequence's keys: of few
-    symbols, unlike of zoology's 8,192, a key and a value would often meet there by chance, and be
-    another answer. Raises InputError if there is not a place for each question, or the vocabulary
+    steps have a symbol drawn uniformly from the vocabulary without the sequence's keys: with few
+    symbols, unlike zoology's 8,192, a key and a value would often be adjacent there by chance, and
+    give another answer. Raises InputError if there is no room for each question, or the vocabulary
     has fewer keys or values than pairs.
     """
     check_recall(steps=steps, pairs=pairs, vocabulary=vocabulary)

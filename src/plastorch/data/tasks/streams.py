@@ -2,7 +2,7 @@
 
 A stream shows one digit after the other without a break. While a digit is shown, a textured bar
 enters from a side and leaves again, or the view rotates, shifts, scales or changes contrast: an
-Ornstein-Uhlenbeck process over all digits of a stream that rests at the upright digit.
+Ornstein-Uhlenbeck process that continues from digit to digit and reverts to the upright one.
 """
 
 import math
@@ -29,7 +29,7 @@ class Transforms:
         contrast: standard deviation in degrees of an angle whose cosine is the contrast: 180°
             inverts the picture, 90° is gray.
         tau: time constant of angle, shift, size and contrast, in frames.
-        single: whether each digit undergoes only one of the five transforms, drawn anew.
+        single: whether each digit undergoes only one of the five transforms, drawn at random.
         rest: whether each digit begins upright and centered, not where the last one was.
         noise: standard deviation of a pixel's noise.
         frames: number of frames for which a digit is shown.

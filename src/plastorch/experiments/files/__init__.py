@@ -17,7 +17,7 @@ TABLES = Experiment(
 SYSTEM = Experiment(
     "files-system",
     paper=PAPER,
-    data=None,
+    data="this machine's files, at hand",
     expected="kind and package of this machine's own files, without their extensions",
     cost="2 min",
     config="plastorch.experiments.files.config:FilesSystemConfig",

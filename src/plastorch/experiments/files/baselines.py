@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from plastorch.files.evaluation import naive_bayes
 from plastorch.files.features import Codes
 from plastorch.files.similarity import similarity_matrix
 
-ITERATIONS = 300
+STEPS = 300
 """Maximum number of iterations of logistic regression."""
 TOLERANCE = 1e-3
 """Tolerance of linear support-vector machines."""
@@ -36,8 +37,11 @@ COMPONENTS = 1000
 """Number of components of Nyström's approximation of that kernel."""
 PASSES = 10
 """Number of passes of stochastic gradient descent over all records, with these components."""
-ITERATIONS_OF_TREES = 100
-"""Number of iterations of gradient boosting; each makes a tree per class."""
+LEAVES = (31, 63)
+"""Numbers of leaves of boosted trees; they take the one that is best on the same part."""
+ITERATIONS, PATIENCE, MOST_ITERATIONS = 50, 100, 1000
+"""Numbers of boosting iterations: between tests on that part; without a better one, after which
+boosting ends; and at most. Each iteration makes a tree per class."""
 NEIGHBORS = 5
 
 
@@ -101,7 +105,7 @@ def majority(fold: Fold) -> TrainedModel:
 
 def logistic(fold: Fold) -> TrainedModel:
     """Fits logistic regression to one-hot categories and scaled numbers."""
-    return _linear(fold, lambda cost: LogisticRegression(C=cost, max_iter=ITERATIONS))
+    return _linear(fold, lambda cost: LogisticRegression(C=cost, max_iter=STEPS))
 
 
 def linear_svm(fold: Fold) -> TrainedModel:
@@ -182,16 +186,37 @@ def nystroem_svm(fold: Fold) -> TrainedModel | None:
 def boosting(fold: Fold) -> TrainedModel:
     """Fits gradient-boosted trees to numbers and to categories in alphabetical order."""
     train, test = fold.ordinals
-    learner = HistGradientBoostingClassifier(
-        max_iter=ITERATIONS_OF_TREES,
-        l2_regularization=1.0,  # without it, a class of two records spoils the others
-        early_stopping=False,
-        random_state=seed32(fold.seed),
-    ).fit(train, fold.train_labels)
+    _, iterations, leaves = max((_validated(fold, leaves) for leaves in LEAVES), key=itemgetter(0))
+    learner = _trees(fold, leaves).set_params(max_iter=iterations).fit(train, fold.train_labels)
     trees = [tree for of_classes in learner._predictors for tree in of_classes]
     depth = float(np.mean([tree.get_max_depth() for tree in trees]))
     nodes = sum(len(tree.nodes) for tree in trees)
     return TrainedModel(lambda: learner.predict(test), 2 * nodes, len(trees) * depth)
+
+
+def _trees(fold: Fold, leaves: int) -> Any:
+    return HistGradientBoostingClassifier(
+        max_leaf_nodes=leaves,
+        l2_regularization=1.0,  # without it, a class of two records spoils the others
+        early_stopping=False,
+        random_state=seed32(fold.seed),
+    )
+
+
+def _validated(fold: Fold, leaves: int) -> tuple[float, int, int]:
+    """Returns the best accuracy on held-out training records, and its iterations and leaves."""
+    held, rest = (rows.numpy() for rows in fold.validation())
+    train, labels = fold.ordinals[0], fold.train_labels
+    learner = _trees(fold, leaves).set_params(warm_start=True)
+    best = 0.0, 0, leaves
+    for iterations in range(ITERATIONS, MOST_ITERATIONS + 1, ITERATIONS):
+        learner.set_params(max_iter=iterations).fit(train[rest], labels[rest])
+        score = float(learner.score(train[held], labels[held]))
+        if score > best[0]:
+            best = score, iterations, leaves
+        elif iterations - best[1] >= PATIENCE:
+            break
+    return best
 
 
 def naive_bayes_of_categories(fold: Fold) -> TrainedModel:

@@ -29,7 +29,7 @@ MODELS = (
     *("k-means", "k-modes", "k-medoids"),
 )
 ALL_MODELS = (*MODELS, "estimator")
-"""Models that can be asked for; the estimator only by name."""
+"""Models that can be chosen; the estimator runs only if named."""
 FOLDS = 5
 """Number of folds, one of which is tested."""
 TRIAL_RECORDS = 10_000
@@ -46,33 +46,34 @@ class FilesTablesConfig(Settings):
 
     Args:
         tables: tables of labeled records.
-        models: models that learn from them; ``estimator``, for which to ask by name, is
+        models: models that learn from them; ``estimator``, which runs only if named, is
             ``FileClassifier`` with its defaults, whose confidence is measured too.
         estimator_dropout: share of input spikes that ``FileClassifier`` leaves out in training.
-        folds: number of folds; each tests another part of a table.
-        neurons_per_key: input neurons per key; keys that tell more about the classes get more.
+        folds: number of folds; each tests a different part of a table.
+        neurons_per_key: input neurons per key on average; keys that tell more about the classes get
+            more.
         least_neurons: minimum number of input neurons for a table.
-        key_pairs: maximum number of pairs of keys that have patterns of their own, each with
-            ``neurons_per_key``: those that tell most about the classes beyond their keys; none
-            unless they clearly tell more than all keys do separately.
+        key_pairs: maximum number of pairs of keys that get patterns of their own, each with
+            ``neurons_per_key``: those that tell most about the classes beyond their single keys.
+            There are none unless they clearly tell more than all keys do separately.
         hidden_per_class: hidden neurons of the supervised network per class, between
             ``least_hidden`` and ``most_hidden`` in all.
         least_hidden: minimum number of hidden neurons.
         most_hidden: maximum number of hidden neurons.
         population: output neurons of the supervised network per class.
-        presentations: presentations of training records to the supervised network; an epoch has
-            each of them once, and there are ``least_epochs`` to ``most_epochs``.
+        presentations: number of presentations of training records to the supervised network; an
+            epoch has each record once, and there are ``least_epochs`` to ``most_epochs``.
         least_epochs: minimum number of epochs.
         most_epochs: maximum number of epochs.
-        dropouts: shares of input spikes that are left out in training; the share that is best on
-            held-out training records is taken. With the largest share, training in which three of
+        dropouts: shares of input spikes that are left out in training; the one that is best on
+            held-out training records is used. With the largest share, training in which three of
             four presentations lack keys is also tried.
         weight_noise: noise in the last third of the epochs, as a share of a layer's largest weight.
         pairs: pairs of phase-change devices per weight.
         instances: number of times that the weights are written into devices.
-        tested: maximum number of test records where a network is tested many times.
-        references: training records with which others are compared one by one.
-        hashes: number of further hashes, besides the one that the network has learned with.
+        tested: maximum number of test records in parts that test a network many times.
+        references: number of training records with which others are compared one by one.
+        hashes: number of other hashes, besides the one that the network has learned with.
     """
 
     tables: tuple[str, ...] = ALL_TABLES
@@ -102,7 +103,7 @@ class FilesTablesConfig(Settings):
         for name, known in (("tables", ALL_TABLES), ("models", ALL_MODELS)):
             check_names(name, getattr(self, name), known)
         if not self.dropouts:
-            raise InputError("dropouts are none; expected some")
+            raise InputError("dropouts are empty; expected one or more")
         for name in ("epochs", "hidden"):
             least, most = getattr(self, f"least_{name}"), getattr(self, f"most_{name}")
             if least > most:
@@ -148,8 +149,8 @@ class FilesSystemConfig(Settings):
     """Settings of files-system.
 
     Args:
-        roots: folders to scan, each a data set of its own; if none, those of this Python
-            and, where it exists, /usr/share.
+        roots: folders to scan, each a data set of its own; if none are given, the folders of this
+            Python and, where it exists, /usr/share.
         files: maximum number of files per root; if there are more, some are chosen at random.
         least: minimum number of files of a kind or package; below it, they count as "other".
         neurons: number of input neurons.

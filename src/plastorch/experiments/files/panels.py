@@ -86,10 +86,10 @@ def accuracies(run: RunData) -> Panel | None:
     fewer = "; ".join(_handicapped(run))
     return Panel(
         name="accuracies",
-        title="Who is right how often",
-        caption="Share of test records that are told right, the mean of the folds; bars go from "
-        "the worst to the best. Of the logistic regression on the raster there is the first fold "
-        "only, and devices are tested on some of the records. Circles are spiking networks: "
+        title="Accuracy of all models",
+        caption="Share of test records that are classified correctly, mean of the folds; bars go "
+        "from the worst fold to the best. The logistic regression on the raster is tested in the "
+        "first fold only, and devices on some of the records. Circles are spiking networks: "
         "trained with labels; the same with weights that were written into phase-change devices "
         "a day ago, their drift compensated; "
         "and trained without labels, by STDP, after which labels name the order of the first "
@@ -173,9 +173,9 @@ def stream(run: RunData) -> Panel | None:
     return Panel(
         name="stream",
         title="While keys arrive",
-        caption="The keys of a record arrive one after the other, in random order, and the input "
-        "neurons of those that are still to come are silent: accuracy by the share of keys that "
-        "are there. The network learned from complete records and from such that lack keys.",
+        caption="Accuracy against the share of keys that have arrived. The keys of a record arrive "
+        "one after the other, in random order; the input neurons of missing keys are silent. "
+        "The network learned from complete records and from records that lack keys.",
         alt=f"Line plot of accuracy against the share of keys for {', '.join(curves)}.",
         draw=lambda theme: charts.lines(
             {"": curves}, x="share of keys that are there", y_unit="%", theme=theme
@@ -201,9 +201,9 @@ def labels(run: RunData) -> Panel | None:
         name="labels",
         title="How few labels are enough",
         caption="Neurons, or clusters, are found without labels, ten per class; then each gets "
-        "the most frequent class of those of its training records whose labels are told. A "
-        "record's neuron is the one that fires first. "
-        "Accuracy by the share of training records that are labeled, mean of all folds.",
+        "the most frequent class of its labeled training records. A record's neuron is the one "
+        "that fires first. "
+        "Accuracy against the share of training records that are labeled, mean of all folds.",
         alt=f"Line plots of accuracy against the share of labels for {', '.join(parts)}.",
         draw=lambda theme: charts.lines(
             parts, x="labeled training records", log="x", x_ticks=ticks, y_unit="%", theme=theme
@@ -244,7 +244,7 @@ def confusions(run: RunData) -> Panel | None:
     what = f"its {len(often)} most frequent classes" + (" and all others" if others else "")
     return Panel(
         name="confusions",
-        title=f"What is taken for what: {table}",
+        title=f"Confusion matrix: {table}",
         caption=f"The network trained with labels, on {what}, test records of all folds. Each row "
         "is a true class, each column an answer; shades are shares of the row, numbers counts.",
         alt=f"Confusion matrix of {len(names)} classes of {table}; {right} are on the diagonal.",

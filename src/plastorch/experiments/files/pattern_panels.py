@@ -60,8 +60,8 @@ def patterns(run: RunData) -> Panel | None:
         name="patterns",
         title="What the network sees",
         caption="A row per input neuron, a dot at the millisecond in which it fires; each fires "
-        "once, or not at all if its key is missing. Lines part the keys. The more similar the "
-        "second and the third record are to the first, the more of their dots are where its are.",
+        "once, or not at all if its key is missing. Lines separate the keys. The more similar the "
+        "second and third records are to the first, the more of their dots coincide with its dots.",
         alt=f"Raster plots of {len(bins)} patterns of {bins.shape[1]} spikes.",
         draw=lambda theme: charts.chart(*plots, theme=theme),
     )

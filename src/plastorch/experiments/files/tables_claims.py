@@ -24,7 +24,7 @@ ARRIVE = "keys arrive one by one, at a network that has also learned from partia
 
 
 def claims(found: dict[str, float], tables: Sequence[str], evidence: bool) -> list[Claim]:
-    """Returns the claims of the paper's abstract and our own; smoke runs are no ``evidence``."""
+    """Returns the claims of the paper's abstract and our own; smoke runs are not ``evidence``."""
     figures = TableFigures(found, tables)
     parts = (_against_classical, _networks, _devices, _clusters, _inputs)
     return asserted([claim for part in parts for claim in part(figures)], evidence)

@@ -96,9 +96,9 @@ def weights(run: RunData) -> Panel | None:
     )
     return Panel(
         name="weights",
-        title="Weights in the course of learning",
-        caption="Lines are medians of a group of inputs, bands their middle halves. Medians at the "
-        f"end: {ends}.",
+        title="Weights during learning",
+        caption="Lines are medians over a group of inputs, bands their middle halves. Medians at "
+        f"the end: {ends}.",
         alt=f"Line plots of weights against time, one per rule. Medians at the end: {ends}.",
         draw=lambda theme: draw_weights(found[0], courses, groups, theme),
     )

@@ -1,5 +1,7 @@
 """Claims of the paper about fatiguing STDP, and our own."""
 
+from dataclasses import replace
+
 from plastorch.engine.run import Claim
 from plastorch.experiments.claims import above, asserted, below
 from plastorch.experiments.fstdp.metrics import CLEAR
@@ -12,13 +14,21 @@ HALF = f"{GRADED}, half of the inputs correlated (c = 0.2)"
 DRIVE = "drive of 40 Hz over that of 10 Hz"
 
 
-def claims(found: Figures, seeds: int, evidence: bool) -> list[Claim]:
-    """Returns claims of the paper's abstract, of its theory as we derive it, and of our tests."""
+def claims(found: Figures, seeds: int, few: int, evidence: bool) -> list[Claim]:
+    """Returns claims of the paper's abstract, of its theory as we derive it, and of our tests.
+
+    They are about ``seeds`` spike trains per condition, those on grids about ``few``.
+    """
     many = f"mean of {seeds} seeds"
-    made = _selection(found, many) + _distraction(found, many) + _theory(found)
-    made += _step(found, many) + _controls(found, many)
+    made = _selection(found, many) + _distraction(found, many) + _theory(found, few)
+    made += _step(found, many, few) + _controls(found, many)
     made += _covariance(found, many) + _machinery(found) + _devices(found, many)
     return asserted(made, evidence)
+
+
+def _about(runs: int, *claims: Claim) -> list[Claim]:
+    """Returns claims about this number of spike trains per condition."""
+    return [replace(claim, runs=runs) for claim in claims]
 
 
 def _selection(found: Figures, many: str) -> list[Claim]:
@@ -59,7 +69,7 @@ def _distraction(found: Figures, many: str) -> list[Claim]:
     ]
 
 
-def _theory(found: Figures) -> list[Claim]:
+def _theory(found: Figures, few: int) -> list[Claim]:
     """Makes claims about the closed forms of resource, drive and drift."""
     resource = "mean resource of Poisson inputs of 1 to 100 Hz is 1 / (1 + U r τ)"
     equal = f"{DRIVE} tends to 1: at U r τ = 10 of the slow input"
@@ -68,17 +78,19 @@ def _theory(found: Figures) -> list[Claim]:
         "square error, over that of the drifts"
     )
     largest, most = "largest relative error", found["drive_ratio_most_fatigued"]
+    ratio = f"{DRIVE} is as predicted: {largest}"
     return [
-        below("resource", f"{resource}: {largest}", found["resource_error"], 0.01),
-        below(
-            "drive-ratio", f"{DRIVE} is as predicted: {largest}", found["drive_ratio_error"], 0.01
+        *_about(
+            1,
+            below("resource", f"{resource}: {largest}", found["resource_error"], 0.01),
+            below("drive-ratio", ratio, found["drive_ratio_error"], 0.01),
+            below("drive-equal", equal, most, 1.1),
         ),
-        below("drive-equal", equal, most, 1.1),
-        below("drift", drift, found["drift_error"], 0.1),
+        *_about(2 * few, below("drift", drift, found["drift_error"], 0.1)),
     ]
 
 
-def _step(found: Figures, many: str) -> list[Claim]:
+def _step(found: Figures, many: str, few: int) -> list[Claim]:
     """Makes claims about how much fatigue is needed, and its prediction."""
     little = f"{ADVERSE}, c = 0.5: AUC with too little fatigue, U r τ = 0.1 of slow inputs, {many}"
     same = f"{ADVERSE}, c = 0.5: AUC with enough, U r τ from 0.5 to 10, {many}, the least"
@@ -90,8 +102,8 @@ def _step(found: Figures, many: str) -> list[Claim]:
     made = [
         below("step-below", little, found["slow_0.5_strength_0.1_auc"], 0.6),
         above("step-above", same, enough, 0.95),
-        above("condition", grid, found["condition_agreement"], 0.95),
     ]
+    grids = [above("condition", grid, found["condition_agreement"], 0.95)]
     if "threshold_4_0.5" in found:
         at, predicted = found["threshold_4_0.5"], found["threshold_4_0.5_predicted"]
         step = (
@@ -99,14 +111,14 @@ def _step(found: Figures, many: str) -> list[Claim]:
             f"{predicted:.2f}: it is at {at:.2f}; factor between them"
         )
         factor = max(at / predicted, predicted / at)
-        made.append(below("step-at", step, factor, 1.5))
+        grids.append(below("step-at", step, factor, 1.5))
     if "thresholds" in found:
         moves = "the fatigue that is needed depends on ratio and c as predicted (rank correlation)"
         exact = "the fatigue that is needed over what is predicted, or its inverse: median"
         rank, factor = found["threshold_rank_correlation"], found["threshold_factor"]
-        made.append(above("condition-moves", moves, rank, 0.95))
-        made.append(below("condition-exact", exact, factor, 1.25))
-    return made
+        grids.append(above("condition-moves", moves, rank, 0.95))
+        grids.append(below("condition-exact", exact, factor, 1.25))
+    return made + _about(few, *grids)
 
 
 def _controls(found: Figures, many: str) -> list[Claim]:
@@ -164,7 +176,7 @@ def _machinery(found: Figures) -> list[Claim]:
     )
     difference = found["engines_weight_difference"] if found["engines_same_spikes"] else 1.0
     misfit = max(found["synapse_cost_misfit"], found["spike_cost_misfit"])
-    return [below("engines", engines, difference, 1e-9), below("cost", cost, misfit, 0.2)]
+    return _about(1, below("engines", engines, difference, 1e-9), below("cost", cost, misfit, 0.2))
 
 
 def _devices(found: Figures, many: str) -> list[Claim]:

@@ -49,11 +49,11 @@ def condition(run: RunData) -> Panel | None:
     return Panel(
         name="condition",
         title="When timing beats rate",
-        caption="Slow inputs are correlated, c, fast ones are not. Shown is the chance that the "
-        "weight of a correlated input is above that of a fast one (AUC), against how much slow "
-        "inputs fatigue. Diamonds in the lines, and the line through the pictures, are where the "
-        f"analytic condition begins to be met. It is right about {agreement} settings: AUC above "
-        "½ where it is met, below where not.",
+        caption="Slow inputs are correlated, with correlation c; fast ones are not. Shown is the "
+        "probability that the weight of a correlated input is above that of a fast one (AUC), "
+        "against how much slow inputs fatigue. Diamonds on the lines, and the line through the "
+        f"heat maps, mark where the analytic condition is first met. It is right in {agreement} "
+        "settings: AUC above ½ where it is met, below where not.",
         alt="Line plot of AUC against the strength of fatigue, one line per correlation, and a "
         f"heat map for each ratio of rates; the analytic condition is right about {agreement}.",
         draw=lambda theme: charts.chart(lines, *grids, share="", theme=theme),
@@ -79,9 +79,9 @@ def cost(run: RunData) -> Panel | None:
     return Panel(
         name="cost",
         title="Cost of a simulated second",
-        caption="Processor time of the event-driven layer for a simulated second, learning and "
-        "encoding included. Gray is growth in proportion; what is less steep still has costs in "
-        f"it that are there in any case.{told}",
+        caption="Processor time of the event-driven layer for a simulated second, including "
+        "learning and encoding. Gray is proportional growth; where lines are less steep, fixed "
+        f"costs are still a large part.{told}",
         alt="Two line plots on logarithmic scales: processor time against the number of synapses, "
         f"and against the number of input spikes, beside lines of slope 1.{told}",
         draw=lambda theme: charts.chart(

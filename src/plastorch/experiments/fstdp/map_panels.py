@@ -45,7 +45,7 @@ def stations(run: RunData) -> Panel | None:
     return Panel(
         name="stations",
         title="Stations on the map",
-        caption=f"Weather stations where they are, north up; a station is an input, its spikes are "
+        caption=f"Weather stations on the map, north up; a station is an input, and its spikes are "
         f"rain. Shown are the {number(int(inside.sum()))} of {number(len(inside))} in the "
         f"contiguous states.{told}",
         alt=f"Maps of {number(len(inside))} weather stations, colored by {', '.join(maps)}.",

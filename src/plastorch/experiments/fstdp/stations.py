@@ -65,10 +65,19 @@ class Reference(NamedTuple):
         """Returns the reference for rain, bool [T, S]; ``random`` draws its chance level."""
         counts = rain.double()
         covariance = normalized_covariance(counts)
+        # Above the 99th percentile, chance would link thousands of pairs, and connect all stations.
         label = connected(covariance > chance_level(counts, random, quantile=1.0))
         sizes = label.bincount()
         large = (sizes >= SMALLEST).nonzero()[:, 0]
         return cls(covariance, [label == number for number in large])
+
+    @property
+    def labels(self) -> Tensor:
+        """Number of each station's cluster, int64 [S]; -1 for those in none."""
+        labels = torch.full((len(self.covariance),), -1)
+        for number, cluster in enumerate(self.clusters):
+            labels[cluster] = number
+        return labels
 
 
 def judge(weight: Tensor, rain: Tensor, distances: Tensor, reference: Reference) -> Record:
@@ -83,7 +92,7 @@ def judge(weight: Tensor, rain: Tensor, distances: Tensor, reference: Reference)
         "covariance_inside": float(inner.sum() / (count * (count - 1))),
         "rank_with_covariance": rank_correlation(weight, sums),
         "rank_with_rain": rank_correlation(weight, rain.double().mean(dim=0)),
-        "agreement": float(adjusted_rand_score(selected(sums, count).numpy(), chosen.numpy())),
+        "agreement": float(adjusted_rand_score(reference.labels.numpy(), chosen.numpy())),
     }
 
 

@@ -135,7 +135,8 @@ def measure(config: FstdpSyntheticConfig, context: Context) -> dict[str, Any]:
     context.run.write_arrays(arrays | boundary_arrays(records))
     synapses, spikes = arrays["cost_misfits"].tolist()
     found = metrics(records) | {"synapse_cost_misfit": synapses, "spike_cost_misfit": spikes}
-    return context.finish(started, loop, found, claims(found, config.seeds, ordinary))
+    made = claims(found, config.seeds, config.grid_seeds, ordinary)
+    return context.finish(started, loop, found, made)
 
 
 def _phases(config: FstdpSyntheticConfig, seed: int) -> dict[str, list[Job]]:

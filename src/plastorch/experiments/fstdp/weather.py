@@ -57,9 +57,11 @@ class FstdpWeatherConfig(Settings):
     Args:
         world: real stations and the stand-in world, or the stand-in world alone.
         fatigue: U, share of an input's resource that each of its spikes uses up.
-        tau_fatigue: time constant of its recovery, seconds of network time (100 station hours).
+        tau_fatigue: time constant of the resource's recovery, seconds of network time; a second
+            is 100 hours of the stations.
         pairs: pairs of phase-change devices per weight, besides one.
-        writings: number of times per year that the devices are written, each with its own noise.
+        writings: number of times that the devices are written for each year, each with its own
+            noise.
         worlds: number of stand-in worlds.
     """
 
@@ -196,9 +198,7 @@ def _map(
     arrays["latitude"], arrays["longitude"] = records.latitude, records.longitude
     arrays["rain"] = rain.double().mean(dim=0)
     arrays["covariance_sums"] = reference.covariance.sum(dim=1)
-    arrays["clusters"] = torch.full((len(records.station),), -1)
-    for number, cluster in enumerate(reference.clusters):
-        arrays["clusters"][cluster] = number
+    arrays["clusters"] = reference.labels
     for name in ("stdp", "fstdp"):
         arrays[f"weights_{name}"] = learn(rain, rules[name])
     synapses, random = (

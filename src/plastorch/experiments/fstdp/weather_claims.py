@@ -16,7 +16,9 @@ COVARIANCE = {
     "rank_with_covariance": (
         "rank correlation of weights with row sums of the normalized covariance"
     ),
-    "agreement": "adjusted Rand index with the largest of these row sums",
+    "agreement": (
+        "adjusted Rand index of the selected stations and the clusters of the normalized covariance"
+    ),
     "covariance_inside": "mean normalized covariance between selected stations",
     "cluster": "share that is selected of the cluster of that covariance that is selected most",
 }
@@ -64,12 +66,12 @@ def _nearness(found: Figures, years: int, pairs: int) -> list[Claim]:
     many, single = (f"{near}: FSTDP with {n} {devices}" for n in (f"{pairs} pairs", "one pair"))
     hours, starts = (f"{rain}, {near}: FSTDP below STDP" for rain in KINDS)
     return [
-        below("near-hours", hours, fstdp, stdp, origin="paper"),
-        below("near-onsets", starts, *onsets, origin="paper"),
+        below("near-hours", hours, fstdp, stdp),
+        below("near-onsets", starts, *onsets),
         below("near-random", random, fstdp, found["hours_random_nearest"]),
         below("near-k-means", means, fstdp, found["hours_k_means_distance"]),
         below("memristive-several-pairs", many, several, stdp, origin="paper"),
-        below("memristive-one-pair", single, one, stdp, origin="paper"),
+        below("memristive-one-pair", single, one, stdp),
     ]
 
 
@@ -79,7 +81,7 @@ def _agreement(found: Figures) -> list[Claim]:
     for name, words in COVARIANCE.items():
         fatigued, plain = found[f"hours_fstdp_{name}"], found[f"hours_stdp_{name}"]
         label, statement = f"normcov-{name.replace('_', '-')}", f"{words}: FSTDP above STDP"
-        made.append(above(label, statement, fatigued, plain, origin="paper"))
+        made.append(above(label, statement, fatigued, plain))
     rain = "size of the rank correlation of weights with the frequency of rain: FSTDP below STDP"
     sizes = (abs(found[f"hours_{name}_rank_with_rain"]) for name in ("fstdp", "stdp"))
-    return [*made, below("rain", rain, *sizes, origin="paper")]
+    return [*made, below("rain", rain, *sizes)]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from plastorch.bench.timing import Row, interleaved, row
 from plastorch.engine.streams import seeded, stream
+from plastorch.experiments.rank.streams import BenchStream
 from plastorch.rank import RankCoder, first_crossing, rank_loss
 from plastorch.rank.convolutions import CausalConvolutions
 
@@ -154,7 +155,7 @@ def decision_steps(size: Size, number: int = 0) -> Tensor:
 
     ``number`` is that of the batch.
     """
-    random = stream(0, number)
+    random = stream(0, BenchStream.STEPS, number)
     share = (torch.arange(size.batch) + torch.rand(size.batch, generator=random)) / size.batch
     if size.mean_step == EVEN:
         steps = share * size.steps
@@ -178,7 +179,7 @@ def timed_coder(inputs: int) -> RankCoder:
         weights["weight_ih_l0"][2 * HIDDEN, 0] = 9
         readout.weight[:, 0] = 0
         readout.weight[0, 0] = 20
-    return RankCoder(lstm, readout, THRESHOLD)
+    return RankCoder(lstm, readout, threshold=THRESHOLD)
 
 
 def timed_input(size: Size, steps: Tensor) -> Tensor:

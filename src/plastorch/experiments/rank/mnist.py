@@ -21,6 +21,7 @@ from plastorch.engine.errors import check_names
 from plastorch.engine.loop import Loop
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import field, networks
 from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
 from plastorch.experiments.rank.mnist_claims import claims
 from plastorch.experiments.rank.reading import (
@@ -32,7 +33,6 @@ from plastorch.experiments.rank.reading import (
 )
 from plastorch.experiments.rank.streams import MnistStream, PictureStream
 from plastorch.experiments.rank.work import work
-from plastorch.experiments.stpn.recurrent import field, networks
 from plastorch.learning.phases import EpochOrder
 from plastorch.rank import Batch, RankCoder, RankSettings, RankTraining, evaluate
 from plastorch.rank.objectives import Objective
@@ -104,22 +104,21 @@ class RankMnistConfig(Settings):
     Args:
         models: models that learn, one after the other; by default those of the paper's comparison.
         steps: number of steps at which pixels fire.
-        coarse_steps: number of steps for one of the convolutional networks. It is not known of how
-            many steps the paper's best network saw the first; of 20, the first shows only the
-            brightest pixels, too few: one image in 150 has fewer than ten of them.
-        epochs: number of passes of each LSTM over the training images; early answers only begin
-            after about fifteen.
+        coarse_steps: number of steps for one of the convolutional networks. It is not known how
+            many steps the paper's best network, which answers after the first, had. With 20, the
+            first step shows only the brightest pixels, fewer than ten in one image of 150.
+        epochs: number of passes of each LSTM over the training images; answers only begin to come
+            early after about fifteen.
         convolutional_epochs: number of passes of the convolutional network.
         first_epochs: number of passes before those, in which the convolutional network learns from
-            the first step alone: all steps, which an untrained network needs, would cost 20 times
-            as much.
+            the first step alone: an untrained network would need all steps, at 20 times the cost.
         batch_size: images per update of the LSTMs.
         convolutional_batch_size: images per update of the convolutional network.
         learning_rate: learning rate of Adam for the LSTMs.
         convolutional_learning_rate: initial learning rate of the convolutional network in the
             passes over the first step; it falls to 0 along half a cosine.
-        later_learning_rate: the same in its passes over all steps; smaller, or much of what was
-            learned on the first step would be lost.
+        later_learning_rate: initial learning rate of its passes over all steps; it is smaller so
+            that what was learned on the first step is not lost.
         threshold: threshold θ.
         shift: largest shift of images for the convolutional network, pixels.
     """
@@ -148,9 +147,21 @@ class RankMnistConfig(Settings):
         front, features = None, pixels
         if model.convolutional:
             front, features = convolutions(side, CHANNELS, DROPOUT)
-        lstm = PictureLSTM(pixels, model.hidden_size, front, features, model.convolutional)
+        lstm = PictureLSTM(
+            pixels,
+            model.hidden_size,
+            front=front,
+            features=features,
+            lasting=model.convolutional,
+        )
         readout, chunk = nn.Linear(model.hidden_size, classes), 1 if model.convolutional else 4
-        return RankCoder(lstm, readout, self.threshold, model.entropy_weight, chunk)
+        return RankCoder(
+            lstm,
+            readout,
+            threshold=self.threshold,
+            entropy_weight=model.entropy_weight,
+            chunk=chunk,
+        )
 
 
 class Pictures(NamedTuple):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plastorch.engine.run import Record
-from plastorch.experiments.stpn.recurrent import field
+from plastorch.experiments.models import field
 from plastorch.rank import Batch, RankCoder, Readings
 from plastorch.rank.criterion import answer
 from plastorch.rank.objectives import Objective

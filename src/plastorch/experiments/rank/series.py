@@ -48,12 +48,13 @@ class RankSeriesConfig(Settings):
         sets: data sets.
         objectives: objectives of training, a network for each.
         hidden_size: number of features of each convolution.
-        folds: number of networks that answer together, each with another part held out.
+        folds: number of networks that answer together, each with a different part held out.
         epochs: largest number of passes over the series.
-        patience: number of passes without a smaller loss on held-out series before an end.
+        patience: number of passes without a smaller loss on held-out series after which training
+            ends.
         learning_rate: learning rate.
         training_threshold: threshold θ at which answers count in training.
-        rivals: whether the rivals run, too.
+        rivals: whether the methods compared with also run.
     """
 
     sets: tuple[str, ...] = SETS

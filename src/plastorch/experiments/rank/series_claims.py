@@ -9,7 +9,7 @@ from scipy.stats import rankdata, wilcoxon
 
 from plastorch.engine.run import Claim
 from plastorch.experiments.claims import above, asserted, at_least
-from plastorch.experiments.stpn.recurrent import field
+from plastorch.experiments.models import field
 
 ALPHA = 0.8
 """Price of a wrong answer that claims are about."""

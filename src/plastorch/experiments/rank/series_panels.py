@@ -99,7 +99,7 @@ def _costs(rows: list[Row]) -> Panel:
         name="costs",
         title="What answers cost on each set",
         caption=f"AvgCost = α · error + (1 - α) · t / T on the test series, α = {ALPHA}; lower is "
-        "better. Thresholds were chosen on series held out from training.",
+        "better. Thresholds were chosen on series that were held out from training.",
         alt=f"Dots of the AvgCost of {len(found.methods)} methods on {', '.join(found.sets)}.",
         draw=lambda theme: charts.points(parts, x="AvgCost", line=0.5, theme=theme),
     )
@@ -123,7 +123,7 @@ def _curves(rows: list[Row]) -> Panel:
         name="accuracy-earliness",
         title="Accuracy over earliness",
         caption="Each point is a price α, from 0.3 to 0.98, for which thresholds were chosen on "
-        "held-out series; up and left is better. TEASER knows no price.",
+        "held-out series; up and left is better. TEASER has no price.",
         alt=f"Line plots of accuracy over the share of steps read, for {', '.join(parts)}.",
         draw=lambda theme: charts.lines(
             parts, x="mean share of steps read", x_unit="%", y_unit="%", share="", theme=theme

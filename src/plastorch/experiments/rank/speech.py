@@ -20,20 +20,22 @@ from plastorch.data.audio.wav import read_wav
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Loop
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import seeded
 from plastorch.experiments.rank.listen import course, hear, load_ear, newest_trained
 from plastorch.experiments.rank.reading import thresholds_with, validation
 from plastorch.experiments.rank.speech_claims import claims
-from plastorch.experiments.rank.speech_data import Words, batches, read_words, smoke
+from plastorch.experiments.rank.speech_data import Words, batches, read_words
 from plastorch.experiments.rank.speech_figures import Reading, chosen, measured_words
 from plastorch.experiments.rank.speech_networks import RankSpeechConfig, WordNetwork
 from plastorch.experiments.rank.streams import SpeechStream
 from plastorch.experiments.rank.work import work
-from plastorch.experiments.stpn.recurrent import seeded
 from plastorch.rank import Batch, RankCoder, RankSettings, RankTraining, evaluate
 from plastorch.rank.criterion import probabilities
 
 MAX_NORM = 1.0
 """Maximum norm of the gradient."""
+QUICK = (300, 100, 100)
+"""Numbers of words of a smoke run for training, validation and test."""
 RECORDS = 10
 """Number of records of a training, each of the same number of batches."""
 
@@ -42,11 +44,11 @@ def measure(config: RankSpeechConfig, context: Context) -> dict[str, Any]:
     """Trains networks and reads them, or listens to a recording; returns ``result.json``."""
     if config.listen is None:
         return _train(config, context)
-    read_wav(config.listen)  # report a file that is no recording before training
+    read_wav(config.listen)  # report a file that is not a recording before training
     trained = config.trained or newest_trained(context.run.path, context.quick)
     if trained is not None:
         return _listen(config, context, Path(trained))
-    context.tell("no trained network is at hand: it is trained first, then it listens")
+    context.tell("there is no trained network: one is trained first, then it listens")
     finished = _train(config, context)
     context.tell(str(hear(load_ear(context.run.path), read_wav(config.listen))))
     return finished
@@ -55,8 +57,10 @@ def measure(config: RankSpeechConfig, context: Context) -> dict[str, Any]:
 def _train(config: RankSpeechConfig, context: Context) -> dict[str, Any]:
     speech = load_speech(config.dataset, context.data)
     speech = speech.by_speaker(context.seed) if config.split == "speaker" else speech
+    if speech.notice:
+        context.tell(speech.notice)
     if context.quick:
-        speech = smoke(speech, context.seed)
+        speech = speech.few(*QUICK, context.seed)
         few: dict[str, Any] = {"thresholds": (0.7,), "entropy_weights": (0.0,), "epochs": 8}
         if config.core == "convolutional":
             few |= {"hidden_size": min(config.hidden_size, 16), "epochs": 4}
@@ -171,6 +175,7 @@ def _data(speech: SpeechSet, front: LogMel) -> dict[str, Any]:
         "source": speech.source,
         "sha256": speech.sha256(),
         "classes": list(speech.words),
+        "notice": speech.notice,
     } | _frames(front)
 
 

@@ -25,8 +25,6 @@ MOST_MOVED, MOST_HIDDEN = 10, (10, 5)
 """Maximum shift of training words, frames; maximum numbers of frames and bands that are hidden."""
 FASTER, LOUDER = 0.15, 0.3
 """Maximum change of the speed of varied words, and standard deviation of that of their loudness."""
-QUICK = (300, 100, 100)
-"""Numbers of words of a smoke run for training, validation and test."""
 
 
 class Words(NamedTuple):
@@ -66,12 +64,3 @@ def batches(words: Frames, device: torch.device, size: int = 500) -> list[Batch]
     """Returns all words, in parts of the same number of frames."""
     whole = Batch(words.bands.transpose(0, 1), words.labels, words.lengths)
     return whole.to(device).split(size)
-
-
-def smoke(speech: SpeechSet, seed: int) -> SpeechSet:
-    """Reduces a data set to few of its words."""
-    random, kept = stream(seed, SpeechStream.FEW), []
-    for part, count in zip(PARTS, QUICK, strict=True):
-        rows = speech.rows(part)
-        kept.append(rows[torch.randperm(len(rows), generator=random)[:count]])
-    return speech.some(torch.cat(kept).sort().values)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from plastorch.data.audio.frames import Frames
 from plastorch.data.audio.logmel import LogMel
+from plastorch.experiments.models import field
 from plastorch.experiments.rank.frontier import sampling_error
 from plastorch.experiments.rank.reading import (
     Measured,
@@ -18,7 +19,6 @@ from plastorch.experiments.rank.reading import (
     time_to_reach,
     validated,
 )
-from plastorch.experiments.stpn.recurrent import field
 from plastorch.rank import Readings
 
 EARLY_MS = 700

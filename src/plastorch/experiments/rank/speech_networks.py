@@ -44,18 +44,18 @@ class RankSpeechConfig(Settings):
     """Settings of rank-speech.
 
     Networks learn one after the other: one at the last step, one at all steps, one for each further
-    objective, and a rank-coded one for each threshold and each entropy weight. They start alike and
-    see the same batches.
+    objective, and a rank-coded one for each threshold and each entropy weight. They start with the
+    same weights and see the same batches.
 
     Args:
         dataset: Google's Speech Commands, or the Free Spoken Digits.
-        split: official, or by speaker, which the digits' official split is not: the seed chooses
-            the speaker that is tested on, and the next speaker is validated on.
+        split: official, or by speaker, for the digits, whose official split is not by speaker: the
+            seed chooses the test speaker, and the next one is for validation.
         core: core of all networks, an LSTM of two layers or five causal convolutions.
-        objectives: further objectives of training: answers that are held to the end, or their
-            expected price.
+        objectives: further objectives of training: hybrid (answers held to the end) or cost (their
+            expected price).
         thresholds: thresholds θ.
-        entropy_weights: entropy weights β; small enough that evidence can cross each θ.
+        entropy_weights: entropy weights β, small enough that evidence can cross each θ.
         hidden_size: number of neurons of each layer of an LSTM; convolutions have half as many
             features each.
         varied: whether training words also differ in speed and loudness each time.
@@ -63,8 +63,8 @@ class RankSpeechConfig(Settings):
         epochs: number of passes over the training words.
         batch_size: words per update.
         learning_rate: learning rate of Adam at the start; it falls to 0 along half a cosine.
-        listen: WAV file to listen to, with a network that was trained before if there is
-            one, else after training.
+        listen: WAV file to listen to, with a network trained earlier if there is one, else after
+            training.
         trained: run folder of that network; if not given, the newest complete one beside this run.
     """
 
@@ -87,7 +87,7 @@ class RankSpeechConfig(Settings):
         super().__post_init__()
         for name in ("thresholds", "entropy_weights"):
             if not getattr(self, name):
-                raise InputError(f"{name} are none; expected some")
+                raise InputError(f"{name} are empty; expected one or more")
         if self.core == "convolutional" and self.hidden_size < 2:
             raise InputError("hidden_size is 1; expected 2 or more, a feature for each convolution")
         networks = len(self.models())
@@ -134,7 +134,13 @@ class RankSpeechConfig(Settings):
             for layer in range(LAYERS):
                 getattr(core, f"bias_ih_l{layer}").data[size : 2 * size] = 1
         readout = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(size, words))
-        return RankCoder(core, readout, model.threshold, model.entropy_weight, CHUNK)
+        return RankCoder(
+            core,
+            readout,
+            threshold=model.threshold,
+            entropy_weight=model.entropy_weight,
+            chunk=CHUNK,
+        )
 
 
 def rank_name(threshold: float, entropy_weight: float) -> str:

@@ -38,4 +38,9 @@ class SpeechStream(IntEnum):
     WORD_ORDER = 1
     VARIATIONS = 2
     DROPOUT = 3
-    FEW = 9
+
+
+class BenchStream(IntEnum):
+    """Uses of random numbers in benchmarks."""
+
+    STEPS = 0

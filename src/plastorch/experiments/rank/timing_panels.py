@@ -105,8 +105,8 @@ def _trade_off(run: RunData, clock: Clock) -> Panel | None:
         f"{name}: {percent(curve[:, 1].max())} at best" for name, curve in curves.items()
     )
     together = (
-        f"“{NAMES['rank']}” joins the best readings, by validation, of many networks with settings "
-        f"of their own; “{NAMES['chosen']}” is the one of them that is compared with the others. "
+        f"“{NAMES['rank']}” joins the best readings, by validation, of many networks with "
+        f"different settings; “{NAMES['chosen']}” is the one that is compared with the others. "
         if NAMES["rank"] in curves
         else ""
     )
@@ -157,8 +157,8 @@ def _fixed(run: RunData, clock: Clock) -> Panel | None:
     return Panel(
         name="fixed-time",
         title="All read at the same time",
-        caption="Share of right answers if nobody waits for a threshold, and all answers are read "
-        "at the same time.",
+        caption="Share of correct answers if there is no threshold, and all answers are read at "
+        "the same time.",
         alt="Line plot of accuracy against the time of reading, a line per network.",
         draw=lambda theme: charts.lines(
             {"": curves}, x=f"time of reading, {clock.unit}", y_unit="%", theme=theme
@@ -224,9 +224,9 @@ def _word(run: RunData, clock: Clock) -> Panel | None:
     return Panel(
         name="word",
         title="A word as it is heard",
-        caption=f"Above, how loud each band of the recording is; below, the network's "
+        caption=f"Top: how loud each band of the recording is; bottom: the network's "
         f"probabilities of the likeliest words. Its answer, “{said}”, came after {when}, at the "
-        "dashed line; what comes later it need not compute.",
+        "dashed line; later steps need not be computed.",
         alt=f"Spectrogram and probabilities over time; the answer {said} after {when}.",
         draw=lambda theme: charts.chart(*plots, theme=theme),
     )
@@ -249,9 +249,9 @@ def _work(run: RunData) -> Panel | None:
     return Panel(
         name="computed-steps",
         title="Less and less to compute",
-        caption="Steps that are computed for a sequence in training, forwards and as many "
-        "backwards. What comes after the answer is skipped, so that an epoch takes less time the "
-        "earlier answers come.",
+        caption="Steps that are computed for a sequence in training, in the forward pass and again "
+        "in the backward pass. Steps after the answer are skipped, so the earlier answers come, "
+        "the less time an epoch takes.",
         alt=f"Line plot of computed steps in training, {len(curves)} networks.",
         draw=lambda theme: charts.lines({"": curves}, x="batch", y_range=(0, None), theme=theme),
     )

@@ -19,6 +19,7 @@ from plastorch.engine.loop import Loop
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import field, networks
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
 from plastorch.experiments.rank.reading import Measured, thresholds_with
 from plastorch.experiments.rank.streams import ToyStream
@@ -32,7 +33,6 @@ from plastorch.experiments.rank.toy_figures import (
     measured_signals,
     timing_loss,
 )
-from plastorch.experiments.stpn.recurrent import field, networks
 from plastorch.rank import Batch, RankCoder, RankSettings, RankTraining, Readings, evaluate
 from plastorch.rank.evaluate import multiply_accumulates
 from plastorch.rank.objectives import Objective
@@ -74,15 +74,14 @@ MODELS = {
 
 @dataclass(frozen=True)
 class RankToyConfig(Settings):
-    """Settings of rank-toy; the defaults are the paper's, but for other models on noisy signals.
+    """Settings of rank-toy; the defaults are the paper's, except further models on noisy signals.
 
     Args:
         models: models that learn, one after the other.
-        signal_batches: number of updates on noisy signals, learning from first crossings.
-        runs_batches: number of updates on sequences of bits, for a network that learns from them
-            and for one that learns from the last step.
-        other_batches: number of updates for all other networks: they need fewer, or are compared
-            with the first one after as many.
+        signal_batches: number of updates on noisy signals.
+        runs_batches: number of updates on sequences of bits.
+        other_batches: number of updates of networks whose entropy is rewarded, which are compared
+            with the first one after the same number, and of the STPN, which needs fewer.
         batch_size: sequences per update, all of them new.
         learning_rate: learning rate of Adam.
         hidden_size: number of neurons of an LSTM.
@@ -127,7 +126,12 @@ class RankToyConfig(Settings):
         model = MODELS[name]
         size = self.stpn_size if model.core is STPN else self.hidden_size
         readout = nn.Linear(size, 1)
-        return RankCoder(model.core(1, size), readout, self.threshold, model.entropy_weight)
+        return RankCoder(
+            model.core(1, size),
+            readout,
+            threshold=self.threshold,
+            entropy_weight=model.entropy_weight,
+        )
 
     def training(self, name: str) -> RankSettings:
         """Returns the training of a model."""
@@ -136,9 +140,10 @@ class RankToyConfig(Settings):
 
     def batches(self, name: str) -> int:
         """Returns the number of updates in the training of a model."""
-        if name in ("runs-rank", "runs-last"):
-            return self.runs_batches
-        return self.signal_batches if name == "signal-rank" else self.other_batches
+        model = MODELS[name]
+        if model.entropy_weight or model.core is STPN:
+            return self.other_batches
+        return self.signal_batches if name.startswith("signal") else self.runs_batches
 
 
 def measure(config: RankToyConfig, context: Context) -> dict[str, Any]:

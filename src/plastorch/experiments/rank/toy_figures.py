@@ -13,9 +13,9 @@ from plastorch.data.tasks.evidence import (
     Signals,
     run_log_odds,
 )
+from plastorch.experiments.models import field
 from plastorch.experiments.rank.frontier import best_frontier, evidence, excess
 from plastorch.experiments.rank.reading import Measured, measured, thresholds_with
-from plastorch.experiments.stpn.recurrent import field
 from plastorch.rank import Batch, Readings
 from plastorch.rank.evaluate import read
 

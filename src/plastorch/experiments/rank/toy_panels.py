@@ -79,8 +79,8 @@ def _observed(run: RunData, task: str) -> Panel | None:
         for name, gray in grays
     } | {name: timed(curve, STEPS, dots=name != FIXED) for name, curve in curves.items()}
     rules = (
-        " The best rules also weigh what waiting can still bring; a threshold that is always the "
-        "same is not the best one can do, and networks may be above its line."
+        " The best rules also weigh what waiting can still bring; a constant threshold is not "
+        "optimal, and networks may be above its line."
     )
     return Panel(
         name=f"{task}-accuracy-time",
@@ -192,9 +192,9 @@ def _lag(run: RunData) -> Panel | None:
     )
     return Panel(
         name="runs-lag",
-        title="How soon a run is told",
-        caption="Steps from the fifth equal bit to the answer, where it is right and not by luck, "
-        f"earlier. On average, {means}.",
+        title="How soon a run is recognized",
+        caption="Steps from the fifth equal bit to the answer, for answers that are correct and "
+        f"not early by luck. On average, {means}.",
         alt=f"Line plot of the share of answers by their lag; on average, {means}.",
         draw=lambda theme: charts.lines(
             {"": shares}, x="steps after the run's last bit", y_unit="%", theme=theme

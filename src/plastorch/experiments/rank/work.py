@@ -9,7 +9,7 @@ import torch
 
 from plastorch.engine.run import Claim, Record
 from plastorch.experiments.claims import at_most, below
-from plastorch.experiments.stpn.recurrent import field
+from plastorch.experiments.models import field
 from plastorch.rank import Batch, RankCoder
 
 

@@ -70,7 +70,8 @@ def measure(config: BayesConfig, context: Context) -> dict[str, Any]:
     records = context.run.records()
     context.run.write_arrays(arrays | _arrays(config, nets, images, records))
     measured = metrics(records)
-    found = claims(measured, evidence=config.ordinary and not (context.quick or images.notice))
+    whole = not (context.quick or images.notice)
+    found = claims(measured, whole and config.ordinary_learning, whole and config.ordinary)
     return context.finish(started, loop, measured, found)
 
 
@@ -105,7 +106,13 @@ def _train(
     """Trains for one pass; the hidden layer again from its start under the readout; many passes."""
 
     def online(
-        net: nn.Module, name: str, epochs: int, adam_rate: float, learn_readout: bool = True
+        net: nn.Module,
+        name: str,
+        epochs: int,
+        adam_rate: float,
+        *,
+        learn_hidden: bool = True,
+        learn_readout: bool = True,
     ) -> None:
         training = OnlineTraining(
             net,
@@ -117,6 +124,7 @@ def _train(
             epochs=epochs,
             hebbian_rate=config.hebbian_rate,
             adam_rate=adam_rate,
+            learn_hidden=learn_hidden,
             learn_readout=learn_readout,
             seed=seed,
             name=name,
@@ -125,14 +133,16 @@ def _train(
 
     for kind in config.networks:
         once, again, rate = nets.once[kind], nets.again[kind], config.adam_rate(kind)
-        online(once, f"once-{kind}", 1, rate)
-        if not config.validation:
+        plastic = kind != "sampled"
+        online(once, f"once-{kind}", 1, rate, learn_hidden=plastic)
+        if plastic and not config.validation:
             readout = cast(nn.Linear, once.readout)
             cast(nn.Linear, again.readout).load_state_dict(readout.state_dict())
             online(again, f"again-{kind}", 1, rate, learn_readout=False)
     for kind in config.networks:
         if config.epochs > 1:
-            online(nets.long[kind], f"long-{kind}", config.epochs, config.adam_rate(kind))
+            net, rate = nets.long[kind], config.adam_rate(kind)
+            online(net, f"long-{kind}", config.epochs, rate, learn_hidden=kind != "sampled")
         else:
             nets.long[kind].load_state_dict(nets.once[kind].state_dict())
     if config.attacked_images:
@@ -153,7 +163,7 @@ def _readouts(config: BayesConfig, nets: BayesNetworks, images: ImageSet, seed: 
             {"network": f"{which}-{kind}", "label_assignment": assigned, "teacher_clamped": taught}
         ]
 
-    kinds = [kind for kind in config.networks if kind in ("soft", "hard")]
+    kinds = [kind for kind in config.networks if kind in ("soft", "hard", "sampled")]
     trained = ("once", "long") if config.epochs > 1 else ("once",)
     return [partial(read_out, which, kind) for which in trained for kind in kinds]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from plastorch.data import ImageSet
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
-from plastorch.experiments.softhebb.bayes_networks import CONTROL, BayesConfig, BayesNetworks, Kind
+from plastorch.experiments.softhebb.bayes_networks import CONTROLS, BayesConfig, BayesNetworks, Kind
 from plastorch.hebbian.attacks import (
     Interpolation,
     Norm,
@@ -119,7 +119,7 @@ def interpolation(
         made = interpolate(
             net, own.images, own.target, strengths, steps=config.attack_steps, through=through
         )
-        if kind != CONTROL:
+        if kind not in CONTROLS:
             arrays[f"interpolated_{kind}"] = made.images[:, :6].cpu().contiguous()
             arrays[f"interpolated_{kind}_p"] = torch.stack(
                 [made.source_probability[:, :6], made.target_probability[:, :6]]
@@ -132,13 +132,13 @@ def interpolation(
 
 
 def _turned(config: BayesConfig, nets: BayesNetworks, images: ImageSet) -> Turned:
-    """Returns images on which all networks are right, but for the control: it may be wrong."""
+    """Returns images on which all networks are right, but for controls: they may be wrong."""
     x, labels = images.test_images[: 2 * config.attacked_images] / 255, images.test_labels
     random = stream(0, Stream.TARGETS)
     shift = torch.randint(1, len(images.classes), (len(x),), generator=random).to(labels.device)
     sure = torch.ones(len(x), dtype=torch.bool, device=x.device)
     for kind in config.networks:
-        if kind != CONTROL:
+        if kind not in CONTROLS:
             sure &= nets.long[kind](x).argmax(dim=1) == labels[: len(x)]
     rows = sure.nonzero().flatten()[: max(1, config.attacked_images // 5)]
     source = labels[rows]

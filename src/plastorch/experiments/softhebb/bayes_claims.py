@@ -95,13 +95,16 @@ def _theory(rows: Sequence[Record]) -> dict[str, float]:
     }
 
 
-def claims(found: dict[str, float], evidence: bool) -> list[Claim]:
+def claims(found: dict[str, float], evidence: bool, attacks: bool | None = None) -> list[Claim]:
     """Returns the claims of the paper's abstract and of its theory, not judged without evidence.
 
-    Claims about what was not measured are left out.
+    Claims about what was not measured are left out. ``attacks`` tells whether the run is evidence
+    of attacks too; the same as ``evidence`` if None.
     """
     made = list(_bayesian(found)) if "theory_kl" in found else []
-    return asserted([*made, *_unsupervised(found), *_compared(found)], evidence)
+    made += [*_unsupervised(found), *_compared(found, LEARNING)]
+    attacked = _compared(found, ATTACKED)
+    return asserted(made, evidence) + asserted(attacked, evidence if attacks is None else attacks)
 
 
 def _bayesian(found: dict[str, float]) -> Iterator[Claim]:
@@ -163,8 +166,14 @@ OTHERS = {
     "backprop": "backprop",
     "hard": "hard winner-take-all",
     "backprop_unit": "backprop with inputs of unit length",
+    "sampled": "training images as hidden weights",
 }
 """Networks that SoftHebb is compared with, by their names in metrics."""
+
+
+ENDS = {"backprop": "", "hard": "-hard", "backprop_unit": "-unit"}
+SAMPLED = {"sampled": "-sampled"}
+"""Ends of the claims' ids by the network that SoftHebb is compared with."""
 
 
 class Comparison(NamedTuple):
@@ -178,11 +187,20 @@ class Comparison(NamedTuple):
     statement: str
     metric: str
     judge: Callable[..., Claim] = above
-    ends: Mapping[str, str] = {"backprop": "", "hard": "-hard", "backprop_unit": "-unit"}
+    ends: Mapping[str, str] = ENDS
     paper: str = "backprop"
 
 
-COMPARISONS = (
+def _robustness(attack: str, ends: Mapping[str, str] = ENDS) -> Comparison:
+    return Comparison(
+        f"robust-{attack}",
+        f"{ATTACKS[attack]}, area under the accuracy curve: SoftHebb above {{}}",
+        f"area_{attack.replace('-', '_')}_{{}}",
+        ends=ends,
+    )
+
+
+LEARNING = (
     Comparison(
         "cross-entropy",
         "supervised cross-entropy after learning without labels: SoftHebb below {}",
@@ -198,21 +216,23 @@ COMPARISONS = (
         ends={"hard": ""},
         paper="hard",
     ),
-    Comparison("one-pass", "accuracy after one pass: SoftHebb above {}", "once_{}_accuracy"),
+    Comparison(
+        "one-pass",
+        "accuracy after one pass: SoftHebb above {}",
+        "once_{}_accuracy",
+        ends=ENDS | SAMPLED,
+    ),
     Comparison(
         "iterations",
         "mini-batches to 95 % of the accuracy after one pass: SoftHebb below {}",
         "once_{}_steps_to_95_percent",
         below,
     ),
-    *(
-        Comparison(
-            f"robust-{attack}",
-            f"{words}, area under the accuracy curve: SoftHebb above {{}}",
-            f"area_{attack.replace('-', '_')}_{{}}",
-        )
-        for attack, words in ATTACKS.items()
-    ),
+    _robustness("noise", ENDS | SAMPLED),
+)
+"""Comparisons that other networks and the attacks don't change."""
+ATTACKED = (
+    *(_robustness(attack) for attack in ATTACKS if attack != "noise"),
     Comparison(
         "interpolation",
         "an independent network sees the target in images half-way (its probability): "
@@ -222,9 +242,9 @@ COMPARISONS = (
 )
 
 
-def _compared(found: dict[str, float]) -> Iterator[Claim]:
-    """Makes claims that compare SoftHebb with other networks, in learning and under attack."""
-    for each in COMPARISONS:
+def _compared(found: dict[str, float], comparisons: Sequence[Comparison]) -> Iterator[Claim]:
+    """Makes claims that compare SoftHebb with other networks, where both were measured."""
+    for each in comparisons:
         for other, end in each.ends.items():
             ours, theirs = (found.get(each.metric.format(kind)) for kind in ("soft", other))
             if ours is not None and theirs is not None:

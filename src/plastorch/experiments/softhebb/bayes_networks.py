@@ -1,5 +1,6 @@
 """Settings and networks of softhebb-bayes."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, get_args
 
@@ -19,14 +20,18 @@ from plastorch.experiments.preset_defaults import (
     Settings,
     Size,
 )
-from plastorch.hebbian.shallow import BackpropMlp, ShallowSoftHebb
+from plastorch.hebbian.rule import Competition
+from plastorch.hebbian.shallow import BackpropMlp, ShallowSoftHebb, sample_weights
 from plastorch.hebbian.streams import Stream
 
-Kind = Literal["soft", "hard", "backprop", "backprop-unit"]
-"""SoftHebb, hard winner-take-all, backprop, and backprop with inputs of unit length like theirs."""
+Kind = Literal["soft", "hard", "backprop", "backprop-unit", "sampled"]
+"""SoftHebb, hard winner-take-all, backprop, backprop with inputs of unit length like theirs, and
+training images of unit length as hidden weights, which don't learn."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
-CONTROL: Kind = "backprop-unit"
-"""Network that tells what unit length alone does."""
+USUAL: tuple[Kind, ...] = ("soft", "hard", "backprop", "backprop-unit")
+"""Networks that run unless others are asked for."""
+CONTROLS: tuple[Kind, ...] = ("backprop-unit", "sampled")
+"""Networks that show the effect of unit length alone, and of weights that aren't learned."""
 TEMPERATURES = {"mnist": (100.0, 50.0), "fashion-mnist": (400.0, 100.0)}
 """Inverse temperatures of the competition and of the readout's input."""
 FEATURES = 20
@@ -39,31 +44,33 @@ class BayesConfig(Settings):
 
     Args:
         dataset: images to learn.
-        networks: networks that learn: soft, hard, backprop, and backprop-unit, whose inputs have
-            unit length like those of the first two.
+        networks: networks to train: soft, hard, backprop, backprop-unit, whose inputs have unit
+            length like those of the first two, and sampled, whose hidden weights are training
+            images of unit length and don't learn.
         neurons: number of hidden neurons in all networks.
         epochs: number of passes of the long-trained networks; the others see each image once, and
-            take their place if there is 1 pass.
+            replace them if there is only 1 pass.
         batch_size: images per update.
-        inverse_temperature: inverse temperature of the soft competition; None takes the images'
-            own.
+        inverse_temperature: inverse temperature of the soft competition; None takes the default of
+            the dataset.
         readout_inverse_temperature: inverse temperature of the activations that the readout of a
-            SoftHebb network sees; None takes the images' own.
-        hebbian_rate: largest change of a hidden SoftHebb weight per mini-batch, at the start.
+            SoftHebb network sees; None takes the default of the dataset.
+        hebbian_rate: largest change of a hidden SoftHebb weight per mini-batch at the start; it
+            falls to 0.
         readout_rate: Adam's learning rate for the readout of a SoftHebb network.
         backprop_rate: Adam's learning rate for a network trained end to end.
-        backprop_unit_rate: the same with inputs of unit length.
-        validation: share of the training set that is held out and tested on instead of the test
-            set, for choosing settings; no hidden layer learns a second time.
+        backprop_unit_rate: Adam's learning rate for the same network with inputs of unit length.
+        validation: share of the training set that is held out and used in place of the test set,
+            for choosing settings; hidden layers are then not retrained.
         mixtures: number of synthetic worlds with known hidden causes; 0 leaves them out.
-        samples: number of inputs from each of them.
-        attacked_images: number of test images that are attacked; 0 leaves out noise, too.
+        samples: number of inputs from each world.
+        attacked_images: number of test images that are attacked; 0 leaves out attacks and noise.
         attack_steps: gradient steps per attack.
         restarts: number of attempts per attacked image and strength.
     """
 
     dataset: Literal["mnist", "fashion-mnist"] = "mnist"
-    networks: tuple[Kind, ...] = KINDS
+    networks: tuple[Kind, ...] = USUAL
     neurons: Size = 2000
     epochs: Count = 10
     batch_size: Size = 32
@@ -105,11 +112,22 @@ class BayesConfig(Settings):
     @property
     def ordinary(self) -> bool:
         """Whether everything that runs does so with the default settings for the images."""
+        if not self.attacked_images:
+            return self.ordinary_learning
+        complete = set(USUAL) <= set(self.networks)  # they choose the images that are turned
+        return complete and self._is_default_but("networks")
+
+    @property
+    def ordinary_learning(self) -> bool:
+        """Whether networks learn with the defaults: all that learning and noise depend on."""
+        attacks = ("attacked_images", "attack_steps", "restarts")
+        epochs = () if self.attacked_images else ("epochs",)
+        return self._is_default_but("networks", *attacks, *epochs)
+
+    def _is_default_but(self, *free: str) -> bool:
         default = BayesConfig(dataset=self.dataset)
-        left_out = [] if self.mixtures else ["mixtures"]
-        if not self.attacked_images:  # networks choose the images that are turned
-            left_out += ["attacked_images", "epochs", "networks"]
-        return replace(self, **{name: getattr(default, name) for name in left_out}) == default
+        names = (*free, *(() if self.mixtures else ("mixtures",)))
+        return replace(self, **{name: getattr(default, name) for name in names}) == default
 
 
 class Judge(nn.Module):
@@ -146,19 +164,28 @@ class BayesNetworks(nn.Module):
         size = channels * height * width, config.neurons, len(images.classes)
         t, s = config.temperatures
 
+        def shallow(competition: Competition) -> ShallowSoftHebb:
+            return ShallowSoftHebb(
+                *size,
+                competition=competition,
+                inverse_temperature=t,
+                readout_inverse_temperature=s,
+                generator=stream(seed, Stream.WEIGHTS),
+            )
+
+        sampled = shallow("soft")
+        sample_weights(sampled, images.train_images, seed)
+
         def all_kinds() -> nn.ModuleDict:
             return nn.ModuleDict(
                 {
-                    "soft": ShallowSoftHebb(
-                        *size, "soft", t, s, generator=stream(seed, Stream.WEIGHTS)
-                    ),
-                    "hard": ShallowSoftHebb(
-                        *size, "hard", t, s, generator=stream(seed, Stream.WEIGHTS)
-                    ),
+                    "soft": shallow("soft"),
+                    "hard": shallow("hard"),
                     "backprop": BackpropMlp(*size, generator=stream(seed, Stream.MLP_WEIGHTS)),
                     "backprop-unit": BackpropMlp(
                         *size, unit_inputs=True, generator=stream(seed, Stream.MLP_WEIGHTS)
                     ),
+                    "sampled": deepcopy(sampled),
                 }
             )
 

@@ -16,6 +16,7 @@ NAMES = {
     "hard": "hard WTA",
     "backprop": "backprop",
     "backprop-unit": "backprop, inputs of unit length",
+    "sampled": "training images as weights",
 }
 ATTACKS = {
     "noise": "Gaussian noise, standard deviation",
@@ -75,9 +76,9 @@ def _cross_entropy(run: RunData) -> Panel | None:
     return Panel(
         name="cross-entropy",
         title="A loss that the rule never sees",
-        caption="Each network's readout was trained once and kept; its hidden layer then started "
-        "anew. SoftHebb sees no labels here, yet the supervised loss on test images falls: "
-        f"{ends}.",
+        caption="Each network's readout was trained once and frozen; its hidden layer then learned "
+        "again from its initial weights. SoftHebb sees no labels here, yet the supervised loss on "
+        f"test images falls: {ends}.",
         alt=f"Line plot of cross-entropy against mini-batches: {ends}.",
         draw=lambda theme: charts.lines(
             {"": curves},
@@ -106,8 +107,8 @@ def _robustness(run: RunData) -> Panel | None:
     return Panel(
         name="robustness",
         title="Noise and attacks",
-        caption="Test accuracy against the strength of what is added to the images, for the "
-        "networks that learned for long. Attacks follow gradients, the networks' own and those of "
+        caption="Test accuracy against the strength of noise or attack, for the networks that "
+        "were trained longest. Attacks follow gradients, the networks' own and those of "
         "softened copies (a saturated softmax hides gradients), or those of an independent "
         "convolutional network.",
         alt="Line plots of accuracy against strength, a panel for noise and one for each attack.",
@@ -134,7 +135,7 @@ def _between(run: RunData, kind: str) -> Panel | None:
         title=f"From one class to another: attacks on {NAMES[kind]}",
         caption="Each row starts with a test image; attacks of growing strength push it toward "
         "another class. Under each picture: the probabilities that the network gives to the first "
-        "class and, below, to the second.",
+        "class and, below that, to the second.",
         alt=f"Rows of images, each turned into another class by attacks on {NAMES[kind]}.",
         draw=lambda theme: charts.strips(rows, columns=_COLUMNS, theme=theme),
     )

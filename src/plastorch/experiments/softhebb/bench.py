@@ -87,7 +87,7 @@ def natural_like(count: int, side: int) -> Tensor:
 def measure(images: Tensor, amount: Amount) -> Iterator[Row]:
     """Measures the group row by row, with square uint8 images [N, C, H, W]."""
     net = SoftHebbNet(
-        amount.spec, images.shape[1], images.shape[2], CLASSES, stream(0, Stream.WEIGHTS)
+        amount.spec, images.shape[1], images.shape[2], CLASSES, generator=stream(0, Stream.WEIGHTS)
     )
     training = HebbianTraining(net, images, batch_size=BATCH, mode="consecutive", epochs=1000)
     with fast_matmul():

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
-import torch
-
-from plastorch.engine.device import check_memory
+from plastorch.engine.device import Precision, check_memory
 from plastorch.engine.errors import InputError
 from plastorch.experiments.preset_defaults import (
     Count,
@@ -27,7 +25,6 @@ from plastorch.hebbian.rule import Competition
 from plastorch.hebbian.spec import NetworkSpec, ReadoutFrom, WideSpec
 from plastorch.hebbian.train import Mode
 
-Precision = Literal["fp32", "bf16"]
 _OF_PHOTOS: Mapping[str, Any] = {
     "precision": "bf16",
     "readout_from": "all",
@@ -67,12 +64,17 @@ FAST: Mapping[Data, Mapping[str, Any]] = {
         "wide": 256,
     }
 }
-"""Settings for what few minutes give, found on a validation split."""
+"""Settings for training in a few minutes, found on a validation split."""
 PRESETS = {"best": BEST, "fast": FAST}
 AUGMENTED = ("stl10", "imagenet", "imagenette")
-"""Data sets whose labeled images are augmented anew each time that they are seen."""
+"""Data sets whose labeled images are augmented again each time they are seen."""
 STATISTICS = ("centered", "standardized")
 """Settings that need statistics of the features of the training images."""
+FREE = (
+    *("dataset", "depth", "width", "rule", "architecture"),
+    *("mode", "precision", "statistics_pass", "sweep"),
+)
+"""Settings that don't decide whether claims are judged."""
 
 
 @dataclass(frozen=True)
@@ -82,41 +84,40 @@ class SoftHebbConfig(Settings):
     Args:
         depth: number of plastic layers.
         width: growth of the channels from layer to layer, or scale of all layers.
-        rule: soft is SoftHebb; hard, sampled (weights are patches of what a layer sees), random
-            and backprop are baselines.
+        rule: soft is SoftHebb; hard, sampled (weights are patches of a layer's input), random and
+            backprop are baselines.
         architecture: architecture of the baselines: SoftHebb's own, or the one in the paper's code.
         mode: train blocks one after the other, or all on the same mini-batches.
         precision: precision of matrix products; updates, norms and the readout stay in fp32.
         batch_size: images per Hebbian update.
         unsupervised_epochs: number of passes of the blocks over the images.
-        unsupervised_share: share of the images without labels that the blocks learn from; None
-            takes the paper's, a tenth of ImageNet and all of other sets.
+        unsupervised_share: share of the images that the blocks learn from, without labels; None
+            takes the paper's: a tenth of ImageNet, and all of other sets.
         readout_epochs: number of passes of the readout (or of backprop) over the labeled images.
         readout_batch_size: rows per update of the readout.
         readout_learning_rate: learning rate of the readout in its first epoch.
-        readout_schedule: fall of that rate: halved now and then, as in the paper, or linear to 0.
+        readout_schedule: decay of that rate: halved at set times, as in the paper, or linear to 0.
         dropout: probability of dropping a feature when the readout is trained; None takes the
-            preset's.
-        triangle_power: exponent of Triangle in the last block; None takes the preset's.
+            network's own.
+        triangle_power: exponent of Triangle in the last block; None takes the network's own.
         statistics_pass: for rule random: gather batch statistics before the readout is trained.
-        validation: share of the training set that is held out and tested on instead of the test
-            set, for choosing settings.
+        validation: share of the training set that is held out and used in place of the test set,
+            for choosing settings.
         readout_from: blocks whose features the readout sees.
-        on_off: the readout sees features in pairs: ON as they are, OFF with weights of the
-            opposite sign.
+        on_off: the readout sees features in pairs: ON from the neurons as they are, OFF from
+            neurons whose weights have the opposite sign.
         wide: number of neurons of a wide layer beside the blocks, on whitened patches, which the
             readout sees as well; 0 for none.
         wide_side: side of the grid over whose cells the wide layer's responses are averaged.
-        mirrored: the readout also learns from mirror images; its accuracy when the scores
-            of a test image and of its mirror image are combined is reported separately.
-        centered: the readout learns from, and dropout drops, the deviation of features from their
-            mean over the training set.
-        standardized: the same deviation in units of the features' standard deviation.
-        renewed_views: the readout learns from each image as it is and in one other view, made anew
-            every fourth epoch, instead of from fixed views: digits are rotated, scaled, shifted and
-            bent, photos shifted by up to four pixels and mirrored at random.
-        preset: "best" takes our best value of each setting that isn't given, "fast" the best for a
-            training of few minutes; see the documentation, "Beyond the paper".
+        mirrored: the readout also learns from mirror images; its accuracy when the scores of a test
+            image and of its mirror image are combined is reported separately.
+        centered: subtract the mean of features over the training set before dropout and learning.
+        standardized: also divide features by their standard deviation.
+        renewed_views: the readout learns from each image as it is and from one other view, drawn
+            again every fourth epoch, instead of from fixed views: digits are rotated, scaled,
+            shifted and bent, photos shifted by up to four pixels and mirrored at random.
+        preset: "best" takes our best value of each setting that isn't given, "fast" the best for
+            training in a few minutes; see "Beyond the paper" in the documentation.
         sweep: after training, train many such networks on up to 10,000 images over a range of
             temperatures or initial radii, to see how accuracy depends on them.
     """
@@ -168,7 +169,7 @@ class SoftHebbConfig(Settings):
             if getattr(self, name) and self.preset_data in AUGMENTED:
                 raise InputError(
                     f"{name} is True; expected False for {self.preset_data}: its readout learns "
-                    "from images that are augmented anew each time, whose features are not kept"
+                    "from images that are augmented again each time, whose features are not cached"
                 )
         if self.wide_side != WideSpec.side and not self.wide:
             raise InputError(
@@ -176,12 +177,12 @@ class SoftHebbConfig(Settings):
             )
         if self.mirrored and self.preset_data == "mnist":
             raise InputError(
-                "mirrored is True; expected False for digits: mirrored, few are digits"
+                "mirrored is True; expected False for digits: few mirror images are digits"
             )
         if self.renewed_views and self.preset_data in AUGMENTED:
             raise InputError(
                 f"renewed_views is True; expected False for {self.preset_data}: its images are "
-                "augmented anew each time"
+                "augmented again each time"
             )
         self._check_batches()
 
@@ -211,7 +212,7 @@ class SoftHebbConfig(Settings):
         if changed:
             raise InputError(
                 f"rule is {self.rule!r}; expected another, or {' and '.join(changed)} at the "
-                "default: there is no readout apart"
+                "default: there is no separate readout"
             )
 
     def spec(self) -> NetworkSpec:
@@ -228,6 +229,12 @@ class SoftHebbConfig(Settings):
             last = replace(found.blocks[-1], triangle_power=self.triangle_power)
             found = replace(found, blocks=(*found.blocks[:-1], last))
         return found
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether settings that the paper doesn't vary have their defaults."""
+        free = {name: getattr(self, name) for name in FREE if hasattr(self, name)}
+        return self == replace(type(self)(), **free)
 
     @property
     def preset_data(self) -> Data:
@@ -277,11 +284,3 @@ class ImageNetConfig(SoftHebbConfig):
     readout_epochs: Count = 200
     readout_batch_size: Size = 32
     dataset: Literal["imagenet", "imagenette"] = "imagenet"
-
-
-def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """Returns the context in which matrix products have a precision."""
-    # No cache: it would keep serving the bf16 copies of weights that have changed since.
-    return torch.autocast(
-        device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False
-    )

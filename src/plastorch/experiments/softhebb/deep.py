@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from plastorch.data import ImageSet
-from plastorch.engine.device import fast_matmul
+from plastorch.engine.device import autocast, fast_matmul
 from plastorch.engine.distributed import check_parts
 from plastorch.engine.loop import Loop
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.softhebb.analysis import Analyses, some_images
 from plastorch.experiments.softhebb.claims import claims
-from plastorch.experiments.softhebb.config import SoftHebbConfig, autocast
+from plastorch.experiments.softhebb.config import SoftHebbConfig
 from plastorch.experiments.softhebb.images import (
     EPOCHS_PER_VIEW,
     augmentation,
@@ -51,7 +51,7 @@ def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
     spec = config.spec()
     channels, side = images.train_images.shape[1:3]
     net = SoftHebbNet(
-        spec, channels, side, len(images.classes), stream(context.seed, Stream.WEIGHTS)
+        spec, channels, side, len(images.classes), generator=stream(context.seed, Stream.WEIGHTS)
     )
     if context.quick:
         config, images = some(config, images, net, context.seed)

@@ -21,7 +21,7 @@ from plastorch.experiments.claims import above, asserted, at_least
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Rate, Settings, Size
 from plastorch.hebbian.readout import accuracy, assign_labels, confusions
-from plastorch.hebbian.shallow import OnlineTraining, ShallowSoftHebb, activations, unit_length
+from plastorch.hebbian.shallow import OnlineTraining, ShallowSoftHebb, activations, sample_weights
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE
 
@@ -38,7 +38,7 @@ class DigitsConfig(Settings):
         neurons: number of neurons.
         epochs: number of passes over the images.
         batch_size: images per update.
-        hebbian_rate: largest change of a weight per mini-batch, at the start.
+        hebbian_rate: largest change of a weight per mini-batch at the start; it falls to 0.
     """
 
     dataset: Literal["mnist", "fashion-mnist"] = "mnist"
@@ -60,9 +60,7 @@ def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
     if images.notice:
         context.tell(images.notice)
     net, untrained, sampled = (_network(config, images, context) for _ in range(3))
-    some = stream(context.seed, Stream.SAMPLED_PATCHES)
-    rows = torch.randint(len(images.train_images), (config.neurons,), generator=some)
-    sampled.hidden.weight.copy_(unit_length(images.train_images[rows] / 255))
+    sample_weights(sampled, images.train_images, context.seed)
     loop = Loop(context.run, net)
     started = context.start(config, images.description())
     few = images.few(NAMED_BY, LOOKED_AT, context.seed)

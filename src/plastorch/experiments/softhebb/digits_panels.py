@@ -33,8 +33,8 @@ def _weights(run: RunData) -> Panel | None:
         name="weights",
         title="What the neurons look for",
         caption=f"Weights of {number(neurons)} neurons as pictures, each stretched from its "
-        f"smallest to its largest.{sample} Nobody told the neurons what a digit is: each came to "
-        "stand for many images that are alike.",
+        f"smallest to its largest.{sample} The neurons were not told what a digit is: each came to "
+        "stand for many similar images.",
         alt="Grids of small pictures: weights that were learned, untrained ones, which are noise, "
         "and single images.",
         draw=lambda theme: charts.images(
@@ -61,9 +61,9 @@ def _accuracy(run: RunData) -> Panel | None:
     return Panel(
         name="accuracy-over-images",
         title="Accuracy over images seen",
-        caption="Share of right answers while the neurons learn without labels, each time after "
-        "labels of some training images have named them: a neuron answers the class that it wins "
-        f"most often. At the end: {told}.",
+        caption="Share of correct answers while the neurons learn without labels. For each point, "
+        "labels of some training images name the neurons: a neuron stands for the class that it "
+        f"wins most often. At the end: {told}.",
         alt=f"Line plot of accuracy against images seen; at the end: {told}.",
         draw=lambda theme: charts.lines(
             {"": curves}, x="images seen", log="x", y_unit="%", theme=theme

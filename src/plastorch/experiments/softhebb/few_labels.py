@@ -1,4 +1,4 @@
-"""Few labels: a readout of features learned without labels, against all that can be done without.
+"""Few labels: a readout of features learned without labels, against what can be done without these.
 
 The network is that of Journé et al., *Hebbian Deep Learning Without Feedback*, ICLR 2023. It learns
 from all images without their labels; then a few images of each class are labeled, for a ridge
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plastorch.data import ImageSet, crop_and_flip, load_images
-from plastorch.engine.device import fast_matmul
+from plastorch.engine.device import Precision, autocast, fast_matmul
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Claim, Record
@@ -26,7 +26,6 @@ from plastorch.engine.streams import stream
 from plastorch.experiments.claims import above, asserted, at_least
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Fraction, Settings
-from plastorch.experiments.softhebb.config import Precision, autocast
 from plastorch.hebbian.backprop import BackpropTraining, classify
 from plastorch.hebbian.features import FeatureExtraction
 from plastorch.hebbian.networks import SoftHebbNet
@@ -74,10 +73,10 @@ class FewLabelsConfig(Settings):
         dataset: images to learn.
         depth: number of layers.
         width: width of the layers; see softhebb-cifar10.
-        labels: numbers of labeled images per class; they are drawn anew with each seed.
+        labels: numbers of labeled images per class; each seed draws other images.
         precision: precision of matrix products.
-        validation: share of the training set that is held out and tested on instead of the test
-            set, for choosing settings.
+        validation: share of the training set that is held out and used in place of the test set,
+            for choosing settings.
     """
 
     dataset: Literal["cifar10", "cifar100"] = "cifar10"
@@ -99,7 +98,7 @@ class FewLabelsConfig(Settings):
             spec = replace(spec, readout_from="all", on_off=True)
         channels, side = images.train_images.shape[1:3]
         random = stream(seed, Stream.WEIGHTS)
-        return SoftHebbNet(spec, channels, side, len(images.classes), random)
+        return SoftHebbNet(spec, channels, side, len(images.classes), generator=random)
 
 
 def measure(config: FewLabelsConfig, context: Context) -> dict[str, Any]:

@@ -30,9 +30,9 @@ def _accuracy(run: RunData) -> Panel | None:
     return Panel(
         name="few-labels",
         title="Few labels",
-        caption="Test accuracy against the number of labeled images per class. All networks but "
-        "that of backprop learned from all images without labels, and a ridge readout from those "
-        f"with labels. With {most} per class: {ends}.",
+        caption="Test accuracy against the number of labeled images per class. All networks except "
+        "that of backprop learned from all images without labels, and a ridge readout from the "
+        f"labeled ones. With {most} per class: {ends}.",
         alt=f"Line plot of test accuracy against labels per class; with {most}, {ends}.",
         draw=lambda theme: charts.lines(
             {"": curves}, x="labeled images per class", log="x", y_unit="%", theme=theme

@@ -17,10 +17,10 @@ def fields(run: RunData) -> Panel | None:
     return Panel(
         name="layer-fields",
         title="What drives neurons of each layer",
-        caption="The picture that each neuron asks for, found by gradient ascent from gray in "
-        "smooth steps; what stays gray does not matter to it. Shown are the neurons of a layer "
-        f"with the most structured kernels, these first. A picture is {sides} pixels wide, "
-        "all that a neuron of the layer sees.",
+        caption="The image that drives each neuron most, found by gradient ascent from gray in "
+        "smooth steps; parts that stay gray do not matter to it. Shown are the neurons of a layer "
+        f"with the most structured kernels, most structured first. An image is {sides} pixels "
+        "wide, all that a neuron of the layer sees.",
         alt=f"Grids of small pictures, the receptive fields of neurons of {_layers(layers)}.",
         draw=lambda theme: charts.images(_pictures(layers), columns=8, theme=theme),
     )
@@ -61,7 +61,7 @@ def embedding(run: RunData) -> Panel | None:
         title="Test images as the network sees them",
         caption=f"The features of {number(len(labels))} test images, brought to the plane by "
         "principal components and t-SNE, which keeps neighbors together; distances between far "
-        f"groups mean little. Colors are the true classes, which the picture was made without."
+        f"groups mean little. Colors are the true classes, which were not used for the picture."
         f"{legend}",
         alt=f"Scatter plot of {number(len(labels))} test images, colored by class.",
         draw=lambda theme: charts.plane(points, labels, classes, theme=theme),

@@ -77,7 +77,7 @@ def _winner_probability(run: RunData) -> Panel | None:
         name="winner-probability",
         title="How decided the competition is",
         caption="Mean probability that the softmax gives to the winning neuron: 1 would be a hard "
-        "winner-takes-all, values near 0 a competition that nobody wins. "
+        "winner-take-all, values near 0 a competition without a winner. "
         f"At the end, {ends}.",
         alt=f"Line plot of the winner's mean probability per layer; at the end {ends}.",
         draw=lambda theme: charts.lines(

@@ -66,7 +66,7 @@ def sweep(run: RunData, setting: str) -> Panel | None:
     rows = list(points.values())
     best = max(rows, key=lambda row: float(row["test_accuracy"]))
     most = (
-        f"The best of {number(len(rows))} networks, {percent(best['test_accuracy'])}, has "
+        f"The best of {number(len(rows))} networks, at {percent(best['test_accuracy'])}, has "
         f"{setting} {best[setting]:.3g} and {RULES.get(best['competition'], best['competition'])}"
     )
     accuracy, settled = (_over_seeds(rows, setting, field) for field in _FIELDS[1:])
@@ -78,7 +78,7 @@ def sweep(run: RunData, setting: str) -> Panel | None:
         name=f"{setting}-sweep",
         title=f"How accuracy depends on the {setting}",
         caption=f"{meaning[setting]} Each point is a network trained on part of the images, with a "
-        f"quick readout: compare the points with each other only. {most}.",
+        f"quick readout: compare the points only with each other. {most}.",
         alt=f"Line plots of accuracy and of the share of R1 neurons against {setting}. {most}.",
         draw=lambda theme: charts.lines(
             {"test accuracy": accuracy, _R1: settled},

@@ -34,9 +34,10 @@ class StdpMnistConfig(Settings):
     Args:
         neurons: number of neurons.
         epochs: number of passes over the images.
-        batch_size: number of images whose changes add up; None for one per 25 neurons.
-        validation: share of the training set that is held out and tested on instead of the test
-            set; 0 for the test set.
+        batch_size: number of images whose weight changes are summed; None for one image per 25
+            neurons.
+        validation: share of the training set that is held out and used in place of the test set; 0
+            for the test set.
         dataset: images to learn from.
     """
 

@@ -27,9 +27,9 @@ def accuracy(run: RunData) -> Panel | None:
     return Panel(
         name="accuracy-over-images",
         title="Accuracy over images seen",
-        caption="Share of right answers of the network while it learned, each time after its "
-        "neurons were named anew by labels of some training images. The learning rate falls to 0, "
-        f"and at the end {last} are right.",
+        caption="Share of correct answers of the network while it learned. For each point, labels "
+        "of some training images name the neurons again. The learning rate falls to 0, and at the "
+        f"end {last} of the answers are correct.",
         alt=f"Line plot of accuracy against the number of images; it ends at {last}.",
         draw=lambda theme: charts.lines(
             {"": {"accuracy": np.array([seen, right]) * [[1], [100]]}},

@@ -25,7 +25,6 @@ from plastorch.engine.errors import InputError, check_names
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
 from plastorch.experiments.preset_defaults import Count, Positive, Range, Size, Weight
-from plastorch.experiments.rank.speech_data import smoke
 from plastorch.experiments.stec.config import Crop, StecConfig, WarmUp
 from plastorch.experiments.stec.study import Study, other_copies
 from plastorch.experiments.stec.train import run_study
@@ -33,8 +32,10 @@ from plastorch.experiments.stec.train import run_study
 DATASETS = ("speech-commands", "fsdd")
 RATE, SECONDS, BANDS = 8000, 1.0, 40
 """Sample rate, length in seconds, and number of mel bands of all recordings."""
-FRAMES = 100
-"""Minimum number of frames of a clip."""
+FRAMES = 98
+"""Number of frames of a clip."""
+QUICK = (300, 100, 100)
+"""Numbers of words of a smoke run for training, validation and test."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ class StecAudioConfig(StecConfig):
     """Settings of stec-audio.
 
     Args:
-        datasets: data sets of spoken words, all used in pre-training, and each tested on:
-            speech-commands, fsdd.
+        datasets: data sets of spoken words, speech-commands and fsdd; all are used in pre-training,
+            and encoders are tested on each.
         least_length: minimum length of a crop, as a share of the clip.
         shift: maximum shift of pitch, mel bands.
-        copy: kind of efference copies: everything that was done, except masks.
+        copy: kind of efference copies: all transforms of a view except masks.
         factor_weights: weights of start, length, pitch, gain and noise. Features that encode the
             loudness and noise of a clip were worse at telling words apart.
     """
@@ -68,9 +69,9 @@ class StecAudioConfig(StecConfig):
         super().__post_init__()
         check_names("datasets", self.datasets, DATASETS)
         if self.transfer:
-            raise InputError("transfer is True; expected False: sounds have no place in an image")
+            raise InputError("transfer is True; expected False: sounds have no place in images")
         if "essl" in self.roles:
-            raise InputError("roles hold essl; expected others: sounds aren't turned")
+            raise InputError("roles hold essl; expected others: sounds can't be rotated")
         self.check_batch(BANDS * FRAMES)
 
     @property
@@ -87,7 +88,7 @@ def measure(config: StecAudioConfig, context: Context) -> dict[str, Any]:
     """Trains all arms, and measures their encoders; see :func:`run_study`."""
     sets = {name: load_speech(name, context.data) for name in config.datasets}
     if context.quick:
-        sets = {name: smoke(speech, context.seed) for name, speech in sets.items()}
+        sets = {name: speech.few(*QUICK, context.seed) for name, speech in sets.items()}
         width = min(config.width, 8) if config.encoder == "small" else config.width
         few: dict[str, Any] = {"epochs": 3, "warm_up": 0.5, "batch_size": 50, "width": width}
         config = replace(config, seeds=1, **few)

@@ -1,12 +1,12 @@
 """Claims about efference copies, and whether the seeds of a run support them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import fmean
 
 from plastorch.engine.run import Claim
-from plastorch.experiments.claims import Origin, above, asserted, below
+from plastorch.experiments.claims import Origin, above, asserted, at_least, below, within
 from plastorch.experiments.stec.arms import METHODS, RIVALS, SWEPT
-from plastorch.experiments.stec.config import LEAST_SEEDS
+from plastorch.experiments.stec.config import LEAST_SEEDS, Published
 from plastorch.experiments.stec.figures import Figures, Interval, paired
 
 LOGISTIC = "by a logistic regression on frozen features"
@@ -28,20 +28,42 @@ MIDDLE = 0.3
 """Weight that a sweep's claim is about, set beforehand: the paper's on STL-10."""
 
 
-def claims(figures: Figures, ordinary: bool) -> list[Claim]:
-    """Returns the claims that the trained arms can test, not judged unless all is ``ordinary``."""
+def claims(
+    figures: Figures, ordinary: bool, published: Mapping[str, Published] | None = None
+) -> list[Claim]:
+    """Returns the claims that the trained arms can test, not judged unless all is ``ordinary``.
+
+    ``published`` are test accuracies in the paper with these settings, by method.
+    """
     found = list(_sweep_claims(figures))
     for method, title in METHODS.items():
         if {f"{method}-baseline", f"{method}-stec"} <= set(figures.arms):
             found += _gain_claims(figures, method, title)
             found += _action_claims(figures, method, title)
             found += _transfer_claims(figures, method, title)
+            if published and method in published:
+                found += _published_claims(figures, method, title, published[method])
         if f"{method}-shuffled" in figures.arms:
             found += _shuffled_claims(figures, method, title)
         for rival, (name, _) in RIVALS.items():
             if {f"{method}-{rival}", f"{method}-stec"} <= set(figures.arms):
                 found += _rival_claims(figures, method, rival, f"{title}, beside {name}")
     return asserted(found, ordinary)
+
+
+def _published_claims(
+    figures: Figures, method: str, title: str, published: Published
+) -> Iterator[Claim]:
+    ours = {role: figures.of(f"{method}-{role}", "accuracy") for role in published}
+    for role, words in {"baseline": "without", "stec": "with"}.items():
+        statement = f"{title} {words} efference copies: the paper's test accuracy, within 1 point"
+        name, measured = f"{method}-{role}-published", fmean(ours[role].values())
+        yield within(name, statement, measured, published[role], tolerance=0.01, origin="paper")
+    target = round(published["stec"] - published["baseline"], 4)
+    statement = f"{title}: efference copies gain as much as in the paper, less half a point at most"
+    gain = paired(ours["stec"], ours["baseline"]).mean
+    name = f"{method}-gain-published"
+    yield at_least(name, statement, gain, target, tolerance=0.005, origin="paper")
 
 
 def _bound(name: str, statement: str, low: float, origin: Origin = "ours") -> Claim:

@@ -52,6 +52,8 @@ RESNET_WIDTH = 64
 """Channels of a ResNet's first stage."""
 
 
+Published = Mapping[str, float]
+"""Test accuracies in the paper by role, baseline and stec."""
 WarmUp = Annotated[float, Range(0, 10**9)]
 Crop = Annotated[float, Range(0, 1, above=True)]
 """Minimum size of a crop, as a share."""
@@ -65,11 +67,11 @@ class StecConfig(Settings):
     Args:
         methods: simclr, byol or relic.
         roles: how each method learns: baseline is without efference copies, stec with them;
-            augself, equimod and essl have heads of other papers on the same encoder and views.
+            augself, equimod and essl have the heads of other papers on the same encoder and views.
         shuffled: methods that also learn from efference copies of other pairs, as a control.
         seeds: number of paired trainings of all arms in a run.
-        copy: what the inverse model predicts: crop and flip, everything that was done, or crop and
-            flip as in the authors' program.
+        copy: what the inverse model predicts: "egocentric" is crop and flip, "full" all transforms
+            of a view, "compatible" crop and flip as in the authors' program.
         encoder: network that learns; small is a ResNet that can be trained on a CPU.
         width: channels of the small encoder's first stage; a ResNet has 64.
         epochs: number of passes over the images in pre-training.
@@ -83,20 +85,22 @@ class StecConfig(Settings):
         factor_weights: weights of the inverse model's factors in its loss; a factor of weight 0 is
             not learned. All equal if empty.
         efference_at: blocks of the encoder that an inverse model reads, such as layer3; output
-            means its features.
+            means the encoder's features.
         efference_weights: weights of those blocks in the loss. All equal if empty.
         augself: weight of the loss of AugSelf's head.
         equimod: weight of the loss of EquiMod's head.
         essl: weight of the loss of E-SSL's head.
         temperature: temperature of SimCLR and ReLIC.
-        tau: share that the target networks of BYOL and ReLIC keep at first.
+        tau: share of their parameters that the target networks of BYOL and ReLIC keep per update,
+            at first.
         hidden: hidden units of the projections.
         projected: outputs of the projections of SimCLR and ReLIC.
         bfloat16: whether networks compute in bfloat16; slow on CPUs that don't support it.
         transfer: whether encoders are also tested on locating objects.
         validation: test on held-out data, for choosing settings: a tenth of the training images,
             or the validation words.
-        sweep: train SimCLR with a range of λ_M instead of the arms, and test on held-out data.
+        sweep: train SimCLR with a range of λ_M instead of methods and roles, and test on held-out
+            data.
         preset: "paper" takes the paper's value of each setting that isn't given; for GPUs.
     """
 
@@ -104,6 +108,8 @@ class StecConfig(Settings):
     """Kinds of efference copies for this data."""
     numbers: ClassVar[Mapping[str, Kind]] = {"augself": "differences", "equimod": "full"}
     """Kinds of efference copies that other heads learn as numbers."""
+    paper_hidden: ClassVar[Mapping[str, int]] = {"resnet18": 512, "resnet50": 2048}
+    """Hidden units of the paper's projections, by encoder."""
     methods: tuple[str, ...] = tuple(METHODS)
     roles: tuple[str, ...] = ("baseline", "stec")
     shuffled: tuple[str, ...] = tuple(METHODS)
@@ -148,7 +154,7 @@ class StecConfig(Settings):
         if self.encoder != "small":
             if self.width not in (type(self).width, RESNET_WIDTH):
                 raise InputError(
-                    f"width is {self.width}; expected {RESNET_WIDTH}, that of {self.encoder}"
+                    f"width is {self.width}; expected {RESNET_WIDTH}, the width of {self.encoder}"
                 )
             object.__setattr__(self, "width", RESNET_WIDTH)
         if not 0 <= self.warm_up <= self.epochs:
@@ -167,9 +173,11 @@ class StecConfig(Settings):
         """Returns the paper's settings if that preset is chosen."""
         if self.preset == "none":
             return {}
-        if not self.paper_settings():
-            raise InputError("preset is 'paper'; expected none: the paper doesn't say its own")
-        return self.paper_settings()
+        paper = self.paper_settings()
+        if not paper:
+            raise InputError("preset is 'paper'; expected none: the paper gives no settings")
+        encoder = self.encoder if self.given("encoder") else paper.get("encoder", self.encoder)
+        return {**paper, "hidden": self.paper_hidden.get(encoder, self.hidden)}
 
     def paper_settings(self) -> Mapping[str, Any]:
         """Returns the paper's settings by name, where they are known."""
@@ -246,13 +254,17 @@ class StecConfig(Settings):
 
         A method's claims don't depend on other methods, and a sweep's count seeds themselves.
         Weights and places of heads are chosen on held-out data, and more epochs are no advantage.
+        The paper's settings are as good, with any of its data sets.
         """
-        default = type(self)()
+        names = (*FREE, "seeds", *(("preset", "dataset") if self.preset == "paper" else ()))
+        default = type(self)(**{name: getattr(self, name) for name in names})
         enough = self.sweep or self.seeds >= LEAST_SEEDS
-        seeds = self.seeds if enough else default.seeds
-        epochs = max(self.epochs, default.epochs)
-        free = {name: getattr(self, name) for name in FREE}
-        return self == replace(default, seeds=seeds, epochs=epochs, **free)
+        return enough and self == replace(default, epochs=max(self.epochs, default.epochs))
+
+    @property
+    def published(self) -> Mapping[str, Published]:
+        """Test accuracies in the paper, by method, if it has some with these settings."""
+        return {}
 
     def _check_factor_weights(self) -> None:
         weights = self.factor_weights

@@ -41,7 +41,7 @@ def load_digits(config: StecConfig, context: Context) -> ImageSet | None:
     try:
         digits = load_images("mnist", context.data)
     except InputError as error:
-        raise InputError(f"{error}; or --no-transfer, which does without") from None
+        raise InputError(f"{error}; or use --no-transfer, which needs no digits") from None
     if digits.source == "own folder":
         raise InputError(
             f"transfer is True, but {context.data or 'the data root'} is a folder of own images; "

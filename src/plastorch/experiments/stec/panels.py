@@ -118,9 +118,9 @@ def _courses(run: RunData) -> Panel | None:
         return None
     return Panel(
         name="stec-courses",
-        title="In the course of training",
-        caption="Test accuracy, after each epoch, of a linear layer that learns beside the method "
-        "from its features, without a say in them; mean over seeds.",
+        title="During training",
+        caption="Test accuracy, after each epoch, of a linear layer that learns from the method's "
+        "features without affecting them; mean over seeds.",
         alt=f"Line plots of test accuracy against the epoch: {', '.join(courses)}.",
         draw=lambda theme: charts.lines(courses, x="epoch", y_unit="%", theme=theme),
     )
@@ -161,11 +161,11 @@ def _told(run: RunData, method: str) -> Panel | None:
     }
     return Panel(
         name=f"told-{method}",
-        title=f"{METHODS[method]}: which actions features tell",
+        title=f"{METHODS[method]}: which actions features reveal",
         caption="Share of pairs of views of test images for which each factor of the action "
-        "between them is told: by the inverse model that learned with the encoder; and by new ones "
-        "that learned later on frozen encoders, of S-TEC and of the baseline. Beside them, how "
-        "frequent the most frequent class is.",
+        "between them is predicted correctly: by the inverse model that learned with the encoder, "
+        "and by new ones that learned later on frozen encoders, of S-TEC and of the baseline. "
+        "Beside them, the share of the most frequent class.",
         alt=f"Shares of right answers for {', '.join(groups)}.",
         draw=lambda theme: charts.points({"": groups}, x="right answers", x_unit="%", theme=theme),
     )
@@ -194,9 +194,9 @@ def _probes(run: RunData) -> Panel | None:
     return Panel(
         name="probes",
         title="What features are worth",
-        caption="Test accuracy of classifiers of frozen features, mean over seeds: two linear ones "
-        "trained to the end, the majority of 20 nearest neighbors, and a logistic regression that "
-        "learned from only 10 labels of each class.",
+        caption="Test accuracy of classifiers on frozen features, mean over seeds: two linear ones "
+        "trained to convergence, the majority of 20 nearest neighbors, and a logistic regression "
+        "that learned from only 10 labels of each class.",
         alt=f"Test accuracy for {', '.join(groups)}.",
         draw=lambda theme: charts.points({"": groups}, x="test accuracy", x_unit="%", theme=theme),
     )
@@ -209,11 +209,12 @@ def _transfer(run: RunData) -> Panel | None:
     return Panel(
         name="transfer",
         title="Where things are",
-        caption="What frozen encoders are worth on scenes of digits that are pasted on images. "
-        "Place, size, color: share of variance that a linear map of features explains of those of "
-        "the one object. Orientation: share of turned scenes whose angle, of four, is told. "
-        "Pixels: mean intersection over union of what each shows. Boxes: AP50 of detection. "
-        "The last two by small heads on the last feature map.",
+        caption="Frozen encoders on scenes of digits that are pasted on images. "
+        "Place, size, color: share of their variance, in scenes of one object, that a linear map "
+        "of features explains. Orientation: share of rotated scenes whose angle, of four, is "
+        "predicted correctly. "
+        "Pixels: mean intersection over union of classes. Boxes: AP50 of detection. "
+        "The last two are by small heads on the last feature map.",
         alt=f"Figures of transfer for {', '.join(groups)}.",
         draw=lambda theme: charts.points({"": groups}, theme=theme),
     )
@@ -233,9 +234,9 @@ def _geometry(run: RunData) -> Panel | None:
         return None
     return Panel(
         name="stec-geometry",
-        title="How classes lie",
+        title="How well classes are separated",
         caption="Mean cosine of the features of two test images of one class, and of two of "
-        "different classes; the further apart the two marks, the better classes are told.",
+        "different classes; the further apart the two marks, the better classes are separated.",
         alt=f"Mean cosines within and between classes for {', '.join(groups)}.",
         draw=lambda theme: charts.points({"": groups}, x="mean cosine", theme=theme),
     )
@@ -261,7 +262,7 @@ def _sweep(run: RunData) -> Panel | None:
     best = max(accuracies, key=lambda weight: fmean(accuracies[weight]))
     return Panel(
         name="sweep",
-        title="How much weight for the inverse model",
+        title="Weight of the inverse model",
         caption="Accuracy of a logistic regression on images held out from training, against the "
         f"weight of the inverse model; dots are seeds. The best is {best:g}.",
         alt=f"Line plot of accuracy against the weight of the inverse model; best at {best:g}.",

@@ -33,7 +33,6 @@ OF_IMAGENET = {
     "batch_size": 1680,
     "temperature": 0.1,
     "manipulation": 0.6,
-    "hidden": 2048,
     "size": 224,
 }
 
@@ -43,7 +42,7 @@ class StecStl10Config(StecConfig):
     """Settings of stec-stl10; the defaults are for a GPU.
 
     Pre-training uses images with and without labels; then the encoder is frozen, and a linear
-    layer learns from those with labels.
+    layer learns from the labeled images.
 
     Args:
         dataset: stl10; or imagenette or imagenet, which are held in the device's memory.
@@ -69,7 +68,7 @@ class StecStl10Config(StecConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.dataset == "stl10" and self.size != 96:
-            raise InputError(f"size is {self.size}; expected 96, that of STL-10's images")
+            raise InputError(f"size is {self.size}; expected 96, the size of STL-10's images")
         self.check_batch(3 * self.views().size ** 2)
 
     def paper_settings(self) -> Mapping[str, Any]:

@@ -37,7 +37,8 @@ def run_study(
     with fast_matmul():
         loop = _trained(config, study, context)
     figures = Figures(context.run.records())
-    known = claims(figures, config.ordinary and not data.get("notice"))
+    evidence = config.ordinary and not data.get("notice")
+    known = claims(figures, evidence, config.published)
     return context.finish(started, loop, figures.summary(), known)
 
 

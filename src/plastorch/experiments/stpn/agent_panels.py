@@ -94,9 +94,9 @@ def _states(*inner: Any) -> Panel:
     return Panel(
         name="agent-states",
         title="Inside the agent",
-        caption="The trained STPN in the same episode: what its neurons do, how far its synapses "
-        f"are from what was learned, and the energy they need, {float(energy.mean()):.3g} in the "
-        "mean.",
+        caption="The trained STPN in the same episode: activities of its neurons, distance of its "
+        f"synapses from their learned weights, and their energy, {float(energy.mean()):.3g} on "
+        "average.",
         alt="Activities of neurons as colors, and line plots of the length of the synaptic state "
         "and of energy, against time.",
         draw=lambda theme: charts.chart(

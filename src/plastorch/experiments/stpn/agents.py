@@ -17,12 +17,10 @@ from plastorch.engine.distributed import workers
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Loop
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import compare, networks, seeded
 from plastorch.experiments.stpn.recurrent import (
     RecurrentModel,
-    compare,
     curves,
-    networks,
-    seeded,
     trained_parameters,
     two_biases,
 )

@@ -20,15 +20,9 @@ from plastorch.engine.loop import Loop
 from plastorch.engine.run import Claim
 from plastorch.experiments.claims import above, asserted, at_least, below
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import compare, extreme, field, networks
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
-from plastorch.experiments.stpn.recurrent import (
-    RecurrentModel,
-    compare,
-    extreme,
-    field,
-    networks,
-    trained_parameters,
-)
+from plastorch.experiments.stpn.recurrent import RecurrentModel, trained_parameters
 from plastorch.experiments.stpn.tuning import Trial, best, shown, tried, with_copies
 from plastorch.learning.phases import Schedule
 from plastorch.stp import STPN
@@ -83,17 +77,17 @@ class ArtConfig(Settings):
     Args:
         models: models that learn, one after the other.
         variant: "faithful" computes what the paper's code does, "corrected" what the models' papers
-            say.
+            describe.
         pairs: pairs of key and value in a sequence.
         epochs: number of passes over the sequences.
         batch_size: sequences per update.
-        learning_rate: learning rate of Adam, at first.
-        schedule: whether the rate stays, or falls by the same amount in each epoch, to 0.
+        learning_rate: initial learning rate of Adam.
+        schedule: whether the rate is constant, or falls linearly to 0 from epoch to epoch.
         train_sequences: number of training sequences.
         learning_rates: rates of which each model takes the one that is best on the validation
             sequences; if there are none, all take learning_rate.
-        tuning_epochs: number of passes over the sequences with each of these rates; the training
-            starts anew after them.
+        tuning_epochs: number of passes over the sequences with each of these rates; training then
+            starts again from the initial weights.
     """
 
     models: tuple[str, ...] = tuple(MODELS)
@@ -127,10 +121,7 @@ def measure(config: ArtConfig, context: Context) -> dict[str, Any]:
     check_parts(batch_size=config.batch_size)
     sizes = (config.train_sequences, 10_000, 20_000)
     if context.quick:
-        config = replace(config, pairs=1, epochs=4, tuning_epochs=1, batch_size=64)
-        if config.learning_rate == ArtConfig.learning_rate:
-            config = replace(config, learning_rate=0.01)
-        sizes = (2000, 500, 500)
+        config, sizes = _quick(config), (2000, 500, 500)
         context.tell("smoke run of 4 epochs on 2,000 training and 500 test sequences of one pair")
     sets = retrieval_sets(context.seed, sizes, config.pairs)
     models = networks(config.models, MODELS, (context.seed,), config.network)
@@ -174,6 +165,13 @@ def measure(config: ArtConfig, context: Context) -> dict[str, Any]:
     started["tuning"] = shown(trials)
     head = {"test_accuracy": metrics[field(next(iter(models)), "accuracy")]}
     return context.finish(started, loop, head | metrics, claims(config, metrics, context.quick))
+
+
+def _quick(config: ArtConfig) -> ArtConfig:
+    """Returns the settings of a smoke run."""
+    own = config.learning_rate != ArtConfig.learning_rate
+    rate = config.learning_rate if own else 0.01
+    return replace(config, pairs=1, epochs=4, tuning_epochs=1, batch_size=64, learning_rate=rate)
 
 
 def _data(sets: list[Retrieval]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Characters of source code, told one after the other by stacks of memories of equal parameters.
+"""Characters of source code, predicted one by one by stacks of memories of equal parameters.
 
 Units: Garcia Rodriguez, Guo, Moraitis, *Short-Term Plasticity Neurons Learning to Learn and
 Forget*, ICML 2022. Characters that a text repeats tell most about a memory: Arora et al.,
@@ -25,9 +25,9 @@ from plastorch.engine.run import Claim, Record
 from plastorch.engine.streams import stream
 from plastorch.experiments.claims import asserted, at_most, below
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import compare, extreme, networks
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
 from plastorch.experiments.stpn.mqar_models import ALL, block_parameters, nearest, state_size
-from plastorch.experiments.stpn.recurrent import compare, extreme, networks
 from plastorch.experiments.stpn.streams import TextStream
 from plastorch.experiments.stpn.tuning import Trial, best, shown, tried, with_copies
 from plastorch.stp.recall import RecallNet, RecallTraining, recall_accuracy
@@ -48,15 +48,15 @@ class CharactersConfig(Settings):
 
     Args:
         models: models that learn, one after the other.
-        parameters: number of trained parameters of each residual block, about.
+        parameters: approximate number of trained parameters of each residual block.
         layers: number of residual blocks, one on top of the other.
         width: size of the embedding.
-        steps: number of characters in a window; nothing is remembered from one to the next.
+        steps: number of characters in a window; nothing is remembered from window to window.
         updates: number of updates of each model.
         batch_size: windows per update.
         learning_rates: rates of which each model takes the one that is best on validation text.
-        tuning_updates: number of updates with each of these rates; the training starts anew after
-            them.
+        tuning_updates: number of updates with each of these rates; training then starts again from
+            the initial weights.
     """
 
     models: tuple[str, ...] = (

@@ -20,14 +20,9 @@ from plastorch.engine.run import Claim, Record
 from plastorch.engine.streams import stream
 from plastorch.experiments.claims import above, asserted
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import compare, field, networks
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings
-from plastorch.experiments.stpn.recurrent import (
-    RecurrentModel,
-    compare,
-    field,
-    networks,
-    trained_parameters,
-)
+from plastorch.experiments.stpn.recurrent import RecurrentModel, trained_parameters
 from plastorch.experiments.stpn.streams import Stream
 from plastorch.experiments.stpn.tuning import Trial, best, shown, tried, with_copies
 from plastorch.stp import STPN
@@ -75,14 +70,14 @@ class FamiliarityConfig(Settings):
 
     Args:
         models: models that learn, one after the other.
-        mode: "dat" sees the same stream at each update, "inf" a new one.
-        repeat: R, steps from an item to its repeat, in training.
+        mode: "dat" uses the same stream at each update, "inf" a new one.
+        repeat: number of steps R from an item to its repeat, in training.
         steps: number of items in a stream.
         updates: number of updates of each model; None takes the published number.
         learning_rate: learning rate of Adam.
         learning_rates: rates of which each model takes the one that is best on the validation
-            stream, and with it the number of updates after which it is; if there are none, all
-            take learning_rate and all updates.
+            stream, with the number of updates at which it is best; if there are none, all take
+            learning_rate and all updates.
     """
 
     models: tuple[str, ...] = tuple(MODELS)

@@ -22,13 +22,11 @@ from plastorch.engine.run import Claim
 from plastorch.engine.streams import stream
 from plastorch.experiments.claims import above, asserted, below
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import compare, extreme, networks
 from plastorch.experiments.preset_defaults import Count, CountOrZero, Range, Rate, Settings, Size
 from plastorch.experiments.stpn.recurrent import (
     RecurrentModel,
-    compare,
     curves,
-    extreme,
-    networks,
     trained_parameters,
     two_biases,
 )
@@ -93,18 +91,19 @@ class MazeConfig(Settings):
     Args:
         models: models that learn, one after the other.
         variant: "faithful" computes what the paper's code does: the value of the first agent is the
-            baseline of all, and rewarded agents may go on at their goal; "corrected" does neither.
-        size: cells along a side of the maze, walls included.
+            baseline of all, and rewarded agents may continue at their goal; "corrected" does
+            neither.
+        size: number of cells along a side of the maze, walls included.
         steps: length of an episode.
         agents: number of agents that play at once.
         iterations: number of updates, each after an episode of all agents.
-        warm_up: number of first iterations that update nothing.
-        learning_rate: learning rate of Adam, at first.
-        schedule: whether the rate stays, or falls by the same amount in each iteration, to 0.
+        warm_up: number of first iterations without an update.
+        learning_rate: initial learning rate of Adam.
+        schedule: whether the rate is constant, or falls linearly to 0.
         learning_rates: rates of which each model takes the one that earns most while it is tried;
             if there are none, all take learning_rate.
-        tuning_iterations: number of iterations with each of these rates; the training starts anew
-            after them.
+        tuning_iterations: number of iterations with each of these rates; training then starts again
+            from the initial weights.
     """
 
     models: tuple[str, ...] = tuple(MAIN)

@@ -22,6 +22,7 @@ from plastorch.engine.run import Claim, Record
 from plastorch.engine.streams import stream
 from plastorch.experiments.claims import above, asserted, at_least
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import compare, extreme, field, networks
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
 from plastorch.experiments.stpn.mqar_models import (
     GROWS,
@@ -31,7 +32,6 @@ from plastorch.experiments.stpn.mqar_models import (
     width_of_parameters,
     width_of_state,
 )
-from plastorch.experiments.stpn.recurrent import compare, extreme, field, networks
 from plastorch.experiments.stpn.streams import RecallStream
 from plastorch.experiments.stpn.tuning import Trial, best, shown, tried, with_copies
 from plastorch.stp.recall import RecallNet, RecallTraining, recall_accuracy
@@ -50,22 +50,22 @@ class MqarConfig(Settings):
 
     Args:
         models: models that learn, one after the other.
-        match: what all models have as much of as STPN: the "state" that they carry from step to
-            step, or trained "parameters".
-        state_sizes: numbers that STPN, and with match "state" all models, carry from step to step;
-            claims are of the first, at which each model chooses its rate.
+        match: quantity in which all models equal STPN: size of the "state" that they carry from
+            step to step, or number of trained "parameters".
+        state_sizes: sizes of the state that STPN, and with match "state" all models, carry from
+            step to step; claims are about the first, at which each model chooses its rate.
         vocabulary: number of symbols, half of them keys and half values.
         steps: number of symbols in a sequence.
-        pairs: numbers of pairs of key and value; updates have sequences of these in turn, and each
-            is tested.
+        pairs: numbers of key-value pairs in a sequence; updates use them in turn, and models are
+            tested on each.
         width: size of the embedding.
         layers: number of memories, one on top of the other, each with the whole state size.
         updates: number of updates of each model.
         batch_size: sequences per update.
         learning_rates: rates of which each model takes the one that is best on validation
             sequences.
-        tuning_updates: number of updates with each of these rates; the training starts anew after
-            them.
+        tuning_updates: number of updates with each of these rates; training then starts again from
+            the initial weights.
     """
 
     models: tuple[str, ...] = tuple(MODELS)
@@ -123,10 +123,9 @@ def parts(name: str, sizes: tuple[int, ...]) -> tuple[str, int]:
 
 def measure(config: MqarConfig, context: Context) -> dict[str, Any]:
     """Trains the models one after the other, then tests them; returns ``result.json``."""
-    tested = 1000
+    tested = 20 if context.quick else 1000
     if context.quick:
         config = replace(config, updates=10, tuning_updates=5, state_sizes=config.state_sizes[:1])
-        tested = 20
         context.tell("smoke run of 10 updates")
     draw = partial(_drawn, config, context)
     tests = {pairs: draw(tested, pairs, RecallStream.TEST, pairs) for pairs in sorted(config.pairs)}

@@ -1,4 +1,4 @@
-"""Figures of the short-term plasticity experiments: a line per model, in the course of training."""
+"""Figures of the short-term plasticity experiments: a line per model, during training."""
 
 from typing import NamedTuple
 
@@ -58,8 +58,8 @@ FIGURES = (
         "epoch",
         "validation_accuracy",
         "Who learns to associate",
-        "Share of right answers on sequences held out, after each pass over the training "
-        "sequences; all models have about as many parameters.",
+        "Share of correct answers on held-out sequences, after each pass over the training "
+        "sequences; all models have about the same number of parameters.",
     ),
     CourseFigure(
         "",
@@ -74,7 +74,7 @@ FIGURES = (
         "iteration",
         "reward",
         "Reward of an episode",
-        "Mean over agents, and over the iterations since the point before.",
+        "Mean over agents, and over the iterations since the previous point.",
     ),
     CourseFigure(
         "",
@@ -89,8 +89,8 @@ FIGURES = (
         "env_steps",
         "return",
         "Return of an episode",
-        "Sum of its rewards, mean over the episodes that ended since the update before, while the "
-        "agent learns and draws its actions.",
+        "Sum of its rewards, mean over the episodes that ended since the previous update, while "
+        "the agent learns and samples its actions.",
     ),
     CourseFigure(
         "",
@@ -105,43 +105,44 @@ FIGURES = (
         "step",
         "train_accuracy",
         "Accuracy on the training stream",
-        "Share of items told right, during the update.",
+        "Share of items classified correctly, during the update.",
     ),
     CourseFigure(
         "",
         "step",
         "validation_accuracy",
         "Accuracy on another stream",
-        "Share of items told right in a stream that no model learns from.",
+        "Share of items classified correctly in a stream that no model learns from.",
     ),
     CourseFigure(
         TESTS[1],
         "pairs",
         "accuracy",
         "How many pairs are recalled",
-        "Share of right answers on new sequences, against the pairs of key and value in them.",
+        "Share of correct answers on new sequences, against their number of key-value pairs.",
     ),
     CourseFigure(
         TESTS[2],
         "state",
         "accuracy",
         "What a larger state recalls",
-        "Share of right answers on new sequences, against the numbers that a model carries from "
-        "step to step. Softmax attention, whose state grows with the sequence, is left out.",
+        "Share of correct answers on new sequences, against the size of the state that a model "
+        "carries from step to step. Softmax attention, whose state grows with the sequence, is "
+        "left out.",
     ),
     CourseFigure(
         TESTS[3],
         "characters",
         "bits_of_repeats",
         "What only the window tells",
-        "Bits per character that ends a string of seven characters that the window has before, and "
-        "the training text nowhere, against the characters read.",
+        "Bits per character, for characters that end a string of seven that occurs earlier in the "
+        "window and nowhere in the training text, against the characters read.",
     ),
     CourseFigure(
         TESTS[3],
         "characters",
         "bits",
-        "What was read tells what follows",
+        "Prediction improves with what was read",
         "Bits per character of files that no model learned from, against the characters read.",
     ),
     CourseFigure(
@@ -149,8 +150,8 @@ FIGURES = (
         "repeat",
         "accuracy",
         "Repeats after other times",
-        "Share of items told right in new streams, against the steps from an item to its repeat; "
-        "models learned one number of steps only.",
+        "Share of items classified correctly in new streams, against the steps from an item to its "
+        "repeat; models learned with a single number of steps.",
     ),
 )
 """Figures that a run may have, most telling first."""

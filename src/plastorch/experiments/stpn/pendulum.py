@@ -15,10 +15,11 @@ from plastorch.engine.errors import check_names
 from plastorch.engine.run import Claim
 from plastorch.experiments.claims import above, asserted, at_least, below
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import extreme, field
 from plastorch.experiments.preset_defaults import Count, Processes, ProcessesOrNone, Rate, Settings
 from plastorch.experiments.stpn import agents
 from plastorch.experiments.stpn.agents import NONE, AgentTask, Protocol, lstm
-from plastorch.experiments.stpn.recurrent import RecurrentModel, extreme, field, two_biases
+from plastorch.experiments.stpn.recurrent import RecurrentModel, two_biases
 from plastorch.rl.agent import Agent
 from plastorch.rl.environments import make_vectors, outputs
 from plastorch.stp import STPN
@@ -92,9 +93,9 @@ class PendulumConfig(Settings):
         env: id of an environment whose observations and actions are vectors.
         protocol: "paper" is the published one; "short" learns in fewer steps.
         steps: number of environment steps per model; None takes the protocol's.
-        learning_rate: learning rate of all models, at first; None takes the protocol's.
+        learning_rate: initial learning rate of all models; None takes the protocol's.
         envs: number of environments that each process plays side by side.
-        runners: number of processes that play, beside the learner; with 0, the learner plays.
+        runners: number of processes that play, besides the learner; with 0, the learner plays.
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto for the one that
             was started on it; None starts Ray on this machine.
     """

@@ -76,7 +76,7 @@ class PongConfig(Settings):
             batches, for a machine with a few cores.
         env: id of an Atari game.
         steps: number of environment steps per model; None takes the protocol's, as below.
-        runners: number of processes that play, beside the learner; with 0, the learner plays.
+        runners: number of processes that play, besides the learner; with 0, the learner plays.
         envs: number of games that each of them plays side by side.
         address: HOST:PORT of a Ray cluster that this machine is part of, or auto for the one that
             was started on it; None starts Ray on this machine.

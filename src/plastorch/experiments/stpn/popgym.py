@@ -23,14 +23,10 @@ from plastorch.engine.run import Claim
 from plastorch.engine.streams import stream
 from plastorch.experiments.claims import above, asserted
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import compare, networks
 from plastorch.experiments.preset_defaults import Count, Range, Rate, Settings, Size
 from plastorch.experiments.stpn.popgym_models import MODELS, width_of
-from plastorch.experiments.stpn.recurrent import (
-    compare,
-    curves,
-    networks,
-    trained_parameters,
-)
+from plastorch.experiments.stpn.recurrent import curves, trained_parameters
 from plastorch.experiments.stpn.streams import TaskStream
 from plastorch.experiments.stpn.tuning import Trial, best, shown, tried, with_copies
 from plastorch.rl.a2c import ActorCritic, ActorCriticTraining, Environment, play
@@ -90,13 +86,13 @@ class PopgymConfig(Settings):
     Args:
         task: task that all models learn.
         models: models that learn, one after the other.
-        units: number of STPN's neurons; the other models have as many parameters.
+        units: number of STPN's neurons; the other models have the same number of parameters.
         agents: number of agents that play at once.
         iterations: number of updates, each after an episode of all agents.
-        learning_rates: rates, at first, of which each model takes the one that earns most while it
-            is tried; a single one is taken as it is.
-        tuning_iterations: number of iterations with each of these rates; the training starts anew
-            after them.
+        learning_rates: initial learning rates, of which each model takes the one that earns most
+            while it is tried; a single one is used as is.
+        tuning_iterations: number of iterations with each of these rates; training then starts again
+            from the initial weights.
     """
 
     task: Name = "repeat-previous-easy"
@@ -134,8 +130,7 @@ def measure(config: PopgymConfig, context: Context) -> dict[str, Any]:
         config = replace(config, iterations=40, learning_rates=config.learning_rates[-1:])
         context.tell("smoke run of 40 iterations")
     check_parts(agents=config.agents)
-    task = TASKS[config.task]
-    environment = task.make(device=context.device)
+    environment = TASKS[config.task].make(device=context.device)
     make = partial(config.network, environment)
     models = networks(config.models, MODELS, (context.seed, TaskStream.WEIGHTS), make)
     nets = with_copies(models, config.learning_rates).to(context.device)
@@ -146,24 +141,7 @@ def measure(config: PopgymConfig, context: Context) -> dict[str, Any]:
 
     def measured(name: str, net: Agent) -> dict[str, float]:
         path = context.seed, TaskStream.TRAINING, list(MODELS).index(name)
-
-        def training(phase: str, rate: float, iterations: int) -> ActorCriticTraining:
-            own: Any = nets[phase]
-            return ActorCriticTraining(
-                phase,
-                own,
-                environment,
-                agents=config.agents,
-                iterations=iterations,
-                path=path,
-                learning_rate=rate,
-                schedule="linear",
-                warm_up=0,
-                discount=task.discount,
-                scale=task.reward * environment.steps,
-                epsilon=EPSILON,
-            )
-
+        training = partial(_training, config, environment, nets, path)
         rates, rate = config.learning_rates, config.learning_rates[0]
         if len(rates) > 1:
             short = partial(training, iterations=config.tuning_iterations)
@@ -186,6 +164,34 @@ def measure(config: PopgymConfig, context: Context) -> dict[str, Any]:
     rows = [row for row in context.run.records() if row["phase"] in list(models)]
     started["curves"] = curves(rows, "iteration", config.iterations, ("reward",))
     return context.finish(started, loop, metrics, claims(config, metrics, context.quick))
+
+
+def _training(
+    config: PopgymConfig,
+    environment: Environment,
+    nets: nn.ModuleDict,
+    path: tuple[int, ...],
+    phase: str,
+    rate: float,
+    iterations: int,
+) -> ActorCriticTraining:
+    """Returns a training of the phase's network."""
+    task = TASKS[config.task]
+    net: Any = nets[phase]
+    return ActorCriticTraining(
+        phase,
+        net,
+        environment,
+        agents=config.agents,
+        iterations=iterations,
+        path=path,
+        learning_rate=rate,
+        schedule="linear",
+        warm_up=0,
+        discount=task.discount,
+        scale=task.reward * environment.steps,
+        epsilon=EPSILON,
+    )
 
 
 def _data(config: PopgymConfig, environment: Environment, test: tuple[int, ...]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ DIGITS = Experiment(
     "ststdp-digits",
     paper=PAPER,
     data="mnist",
-    expected="occluded digits in motion, above what sees one frame",
+    expected="digits behind a moving bar, above what sees one frame",
     cost="1 h 20 min",
     config="plastorch.experiments.ststdp.digits:DigitsConfig",
     measure="plastorch.experiments.ststdp.digits:measure",

@@ -16,8 +16,8 @@ from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import field
 from plastorch.experiments.preset_defaults import Count
-from plastorch.experiments.stpn.recurrent import field
 from plastorch.experiments.ststdp import jobs, theory
 from plastorch.experiments.ststdp.circuits import NamedCircuit
 from plastorch.experiments.ststdp.claims import FRAME_NETS, claims
@@ -45,15 +45,15 @@ class DigitsConfig(DigitSets):
 
     Args:
         transforms: transforms of the digits, one after the other.
-        models: networks that learn by backpropagation, from streams of each transform.
+        models: networks that learn by backpropagation from streams of each transform.
         train_digits: number of digits to learn from.
         validation_digits: number of digits on which settings are chosen.
         test_digits: number of test digits.
         spiking_digits: number of test digits that the circuit is shown spike by spike.
-        passes: number of passes of the circuit over the digits, at rest.
+        passes: number of passes of the circuit over digits at rest.
         epochs: maximum number of epochs of the other networks.
         streams: number of streams that run side by side.
-        theory_steps: number of steps of each environment in which the theory is tested.
+        theory_steps: number of steps in each environment in which the theory is tested.
     """
 
     transforms: tuple[str, ...] = DYNAMIC
@@ -129,7 +129,8 @@ def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
     head = {"test_accuracy": measured[field(config.transforms[0], "short_term_accuracy")]}
     defaults = replace(config, transforms=DYNAMIC, models=MAIN) == DigitsConfig()
     evidence = defaults and not (context.quick or images.notice)
-    found = claims(measured, config.transforms, config.models, evidence)
+    spiking = config.spiking_digits
+    found = claims(measured, config.transforms, config.models, spiking, evidence)
     return context.finish(started, loop, head | nets.sizes() | measured, found)
 
 

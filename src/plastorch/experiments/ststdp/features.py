@@ -16,8 +16,8 @@ from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import field
 from plastorch.experiments.preset_defaults import Count
-from plastorch.experiments.stpn.recurrent import field
 from plastorch.experiments.ststdp.circuits import NamedCircuit
 from plastorch.experiments.ststdp.contest import Contest, Films, Seen
 from plastorch.experiments.ststdp.encoder import Encoder
@@ -44,7 +44,7 @@ class FeaturesConfig(DigitSets):
         test_digits: number of test digits.
         streams: number of streams that run side by side.
         transforms: transforms of the digits, one after the other.
-        passes: number of passes of the circuits over the digits, at rest.
+        passes: number of passes of the circuits over digits at rest.
         epochs: maximum number of epochs of the networks that learn by backpropagation.
     """
 

@@ -47,7 +47,7 @@ def accuracy(run: RunData) -> Panel | None:
         return None
     return Panel(
         name="accuracy-by-transform",
-        title="What tolerates what",
+        title="Which model tolerates which transform",
         caption="Share of frames that are recognized in films of digits that transform. ST-STDP, "
         "static weights and features learned from digits at rest, without labels; CNN and LSTM "
         "from labeled films of the same transform.",
@@ -72,7 +72,7 @@ def accuracy_since_onset(run: RunData) -> Panel | None:
     return Panel(
         name="accuracy-since-onset",
         title="From one digit to the next",
-        caption="Share of right answers, by the frames since a digit took the place of another.",
+        caption="Share of correct answers against the frames since a digit replaced another.",
         alt=f"Line plots of accuracy against frames since a digit came, for {', '.join(parts)}.",
         draw=lambda theme: charts.lines(
             parts, x="frames since a new digit", y_unit="%", y_range=(-3, 103), theme=theme

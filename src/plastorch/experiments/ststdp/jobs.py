@@ -20,6 +20,8 @@ Job = Callable[[], list[Record]]
 ACCUMULATING = ShortTerm(80.0, 0.3, 4.0, update="accumulate")
 AVERAGES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Time constants of moving averages of class posteriors, in frames."""
+SPIKING = ("spiking", "spiking-static")
+"""The circuit spike by spike, with and without short-term plasticity."""
 RATIOS = tuple(2.0**i for i in range(-3, 4))
 """Ratios of τ to the chosen one."""
 
@@ -28,7 +30,7 @@ def settings_jobs(bench: Bench, name: str) -> list[Job]:
     """Returns one job per circuit and setting: its accuracy on validation streams."""
 
     def validate(model: str, constants: ShortTerm) -> list[Record]:
-        spiking = model == "spiking"
+        spiking = model in SPIKING
         use = bench.classify_spiking(constants, []) if spiking else bench.classify(constants)
         return [bench.validated(name, model, constants, use)]
 
@@ -70,7 +72,7 @@ def test_jobs(
     chosen in ``records``. ``ratios`` says whether to vary the time constant too.
     """
     best = chosen(records, name, "short-term")
-    ours = {model: chosen(records, name, model) for model in GRIDS if model != "spiking"}
+    ours = {model: chosen(records, name, model) for model in GRIDS if model not in SPIKING}
     ours |= {
         "accumulate": ACCUMULATING,
         "not-normalized": replace(best, score="dot"),
@@ -85,7 +87,7 @@ def test_jobs(
     for model, source in _without_memory(bench, name, nets, records).items():
         smooth = f"smoothed-{model}"
         subjects[smooth] = smoothed(source, float(selected(records, name, smooth)["tau"]))
-    spiking = _spiking_jobs(bench, name, chosen(records, name, "spiking"))
+    spiking = _spiking_jobs(bench, name, {model: chosen(records, name, model) for model in SPIKING})
     return [*_tests(bench, name, subjects), *spiking]
 
 
@@ -127,7 +129,7 @@ def _tests(bench: Bench, condition: str, subjects: Mapping[str, Classify]) -> It
     return [partial(test, model, use) for model, use in subjects.items()]
 
 
-def _spiking_jobs(bench: Bench, name: str, constants: ShortTerm) -> list[Job]:
+def _spiking_jobs(bench: Bench, name: str, constants: Mapping[str, ShortTerm]) -> list[Job]:
     """Returns jobs of the spiking circuit and its cost, with and without short-term plasticity."""
 
     def test(model: str, used: ShortTerm) -> list[Record]:
@@ -139,8 +141,7 @@ def _spiking_jobs(bench: Bench, name: str, constants: ShortTerm) -> list[Job]:
         costs = {"input_spikes": inputs, "output_spikes": outputs, "synaptic_updates": changes}
         return [record | costs]
 
-    both = {"spiking": constants, "spiking-static": replace(constants, site="none")}
-    return [partial(test, model, used) for model, used in both.items()]
+    return [partial(test, model, used) for model, used in constants.items()]
 
 
 def _without_memory(

@@ -50,11 +50,12 @@ GRIDS = {
     "short-term": grid(KAPPAS, (0.1, 0.3, 0.6, 1.0), (2.0, 4.0, 8.0, 16.0)),
     "neuron-trace": grid(KAPPAS, (1.0, 2.0, 4.0, 8.0, 16.0), (1.0, 2.0, 4.0, 8.0), "neuron"),
     "presynaptic": grid(KAPPAS, (0.03, 0.1, 0.3, 1.0), (2.0, 4.0, 8.0, 16.0), "presynaptic"),
+    "spiking-static": [ShortTerm(kappa, site="none") for kappa in (10.0, *KAPPAS, 320.0)],
     "spiking": grid((80.0, 320.0), (0.03, 0.06), (0.4, 0.8, 1.6)),
 }
 """κ, γ and τ among which validation streams choose: the circuit without short-term plasticity, with
-it, with that of neurons instead of synapses, with one that ignores who won; and spike by spike,
-where γ is per output spike and τ in seconds."""
+it, with that of neurons instead of synapses, with one that ignores who won; and spike by spike
+without and with it, where γ is per output spike and τ in seconds."""
 
 
 QUICK_THIN = 16
@@ -126,7 +127,8 @@ class Bench:
 
     def validated(self, condition: str, model: str, constants: ShortTerm, use: Classify) -> Record:
         """Measures accuracy on validation streams."""
-        digits = self.validation.first(self.spiking[0]) if model == "spiking" else self.validation
+        spiking = model.startswith("spiking")
+        digits = self.validation.first(self.spiking[0]) if spiking else self.validation
         right = self._recognized(condition, digits, use, Stream.VALIDATION)
         return tried(condition, model, constants, right)
 

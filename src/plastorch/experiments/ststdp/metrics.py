@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.run import Record
-from plastorch.experiments.stpn.recurrent import field
+from plastorch.experiments.models import field
 
 
 def selected(records: Sequence[Record], transform: str, model: str) -> Record:

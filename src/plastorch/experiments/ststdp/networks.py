@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plastorch.experiments.stpn.recurrent import networks
+from plastorch.experiments.models import networks
 from plastorch.spiking.shortterm.recognition import Classify, Digits
 from plastorch.stp import STPN
 

@@ -66,7 +66,7 @@ def stream(run: RunData) -> Panel | None:
     return Panel(
         name="stream",
         title="A stream, and what networks make of it",
-        caption=f"Some frames of a stream of digits that nobody announces{what}.{named}{wrong}",
+        caption=f"Some frames of a stream of unannounced digits{what}.{named}{wrong}",
         alt=f"Strips of {frames} small pictures of digits that transform, with answers below.",
         draw=lambda theme: charts.strips(strips, columns=COLUMNS, theme=theme),
     )
@@ -105,7 +105,7 @@ def output_spikes(run: RunData) -> Panel | None:
         title="Output spikes in that stream",
         caption=f"The {many} neurons of {number(len(names))} that spike at all: a row per neuron, "
         "a dot per spike. They are grouped by the digit they stand for, in whichever way it is "
-        f"written; they got these names after they had learned. {spikes} spikes.",
+        f"written; they got these names after learning. {spikes} spikes.",
         alt=f"Raster plot of {spikes} spikes of {many} neurons, grouped by digit.",
         draw=lambda theme: charts.raster(times, neurons, groups, theme=theme),
     )
@@ -126,11 +126,11 @@ def accuracy_since_onset(run: RunData) -> Panel | None:
     return Panel(
         name="accuracy-since-onset",
         title="From one digit to the next",
-        caption="Share of right answers, by the frames since a digit took the place of another. "
-        "Nothing tells the networks when that is, and nothing is reset. ST-STDP is the circuit "
-        "with short-term plasticity, static the same without; both learned from digits at rest, "
-        "without labels. The others learned by backpropagation from labeled streams of the same "
-        "kind; CNN, mean: a moving average of what the CNN says of single frames.",
+        caption="Share of correct answers against the frames since a digit replaced another. "
+        "Nothing tells the networks when that happens, and nothing is reset. ST-STDP is the "
+        "circuit with short-term plasticity, static the same without; both learned from digits at "
+        "rest, without labels. The others learned by backpropagation from labeled streams of the "
+        "same kind; CNN, mean: a moving average of the CNN's answers to single frames.",
         alt=f"Line plots of accuracy against frames since a digit came, for {', '.join(parts)}.",
         draw=lambda theme: charts.lines(
             parts, x="frames since a new digit", y_unit="%", y_range=(-3, 103), theme=theme
@@ -153,8 +153,8 @@ def accuracy_occluded(run: RunData) -> Panel | None:
     return Panel(
         name="accuracy-occluded",
         title="How much may be covered",
-        caption="Share of right answers, by the share of the field that lies under a bar, which "
-        "comes in and goes again. Frames with the same share are taken together.",
+        caption="Share of correct answers against the share of the field that is covered by a bar, "
+        "which moves in and out. Frames with the same share are pooled.",
         alt=f"Line plots of accuracy against the share that is covered, for {', '.join(parts)}.",
         draw=lambda theme: charts.lines(
             parts,
@@ -173,7 +173,7 @@ def _by_value(where: Array, values: Array) -> Array:
 
 
 def _every(values: Array, frames: int) -> Array | None:
-    """Returns values of evenly chosen frames out of all frames; None if they are no classes."""
+    """Returns values of evenly chosen frames out of all frames; None if they are not classes."""
     if values.dtype.kind not in "iu" or len(values) % frames:
         return None
     return values[:: len(values) // frames]

@@ -16,16 +16,15 @@ from torch import Tensor, nn
 
 from plastorch.data import ImageSet, load_images
 from plastorch.data.tasks.streams import Transforms
-from plastorch.engine.device import fast_matmul
+from plastorch.engine.device import autocast, fast_matmul
 from plastorch.engine.errors import InputError
 from plastorch.engine.loop import Jobs, Loop
 from plastorch.engine.run import Claim, Record
 from plastorch.engine.streams import stream
 from plastorch.experiments.claims import above, asserted
 from plastorch.experiments.context import Context
+from plastorch.experiments.models import networks
 from plastorch.experiments.preset_defaults import Count, Settings, Size
-from plastorch.experiments.softhebb.config import autocast
-from plastorch.experiments.stpn.recurrent import networks
 from plastorch.experiments.ststdp.contest import Contest, Films, Seen
 from plastorch.experiments.ststdp.jobs import AVERAGES, Job, on_cpu
 from plastorch.experiments.ststdp.measuring import figures, grid, tried
@@ -61,11 +60,12 @@ class PhotosConfig(Settings):
     All photos are test photos, which the network hasn't learned from.
 
     Args:
-        learned_photos: number of photos to learn from: the circuit still ones, its rival films.
+        learned_photos: number of photos to learn from: the circuit as stills, the network compared
+            with it as films.
         validation_photos: number of photos on which settings are chosen.
         test_photos: number of photos to test with.
         streams: number of streams that run side by side.
-        epochs: maximum number of epochs of the rival.
+        epochs: maximum number of epochs of the network compared with the circuit.
     """
 
     learned_photos: Count = 2000

@@ -36,8 +36,8 @@ def accuracy_since_onset(run: RunData) -> Panel | None:
     return Panel(
         name="accuracy-since-onset",
         title="While a bar hides the photo",
-        caption="Share of right answers, by the frames since a photo took the place of another. A "
-        f"textured bar comes and goes. Over all frames: {told}.",
+        caption="Share of correct answers against the frames since a photo replaced another. A "
+        f"textured bar moves in and out. Over all frames: {told}.",
         alt=f"Line plots of accuracy against frames since a photo came. Over all frames: {told}.",
         draw=lambda theme: charts.lines(
             {"": curves}, x="frames since a new photo", y_unit="%", y_range=(-3, 103), theme=theme

@@ -23,11 +23,11 @@ class Convergence(NamedTuple):
 
 
 def convergence(rows: Iterable[Mapping[str, Any]]) -> dict[int, Convergence]:
-    """Returns, per layer, how many neurons reached r = 1, how far others are, and how fast they go.
+    """Returns, per layer, the share of neurons near r = 1, mean distance from it, and mean rate.
 
-    Journé et al. 2023 (section on the learning rate). Rows are entries of the log, such as
-    ``HebbianTraining.step`` returns, other phases left out. If examples occur twice, as after a
-    resumed run, the later entry counts.
+    Journé et al. 2023 (section on the learning rate). Rows are log entries as
+    ``HebbianTraining.step`` returns them; those of other phases are ignored. If a number of
+    examples occurs twice, as in a resumed run, the later entry counts.
     """
     found: dict[int, dict[float, list[float]]] = {}
     for row in rows:

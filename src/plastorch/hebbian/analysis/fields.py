@@ -13,7 +13,7 @@ from plastorch.hebbian.rule import triangle
 
 
 def receptive_side(net: SoftHebbNet, layer: int) -> int:
-    """Returns the side in pixels of what a neuron of a layer (from 1) sees, without paddings."""
+    """Returns the side, in pixels, of a layer's receptive fields without padding; layers from 1."""
     blocks = blocks_until(net, layer)
     side = blocks[-1].spec.kernel_size
     for block in reversed(blocks[:-1]):
@@ -45,9 +45,9 @@ def unpadded_response(
 
 
 def block_response(block: SoftHebbBlock, x: Tensor, neurons: Tensor | None = None) -> Tensor:
-    """Returns pre-activations [B, n, H', W'] of neurons, at the cost of those alone where possible.
+    """Returns pre-activations [B, n, H', W'] of neurons; computes no others where possible.
 
-    The input [B, C, H, W] of the convolution is normalized, and padded if desired.
+    ``x`` is the convolution's input [B, C, H, W], already normalized, and padded if desired.
     """
     conv = block.conv
     competing = neurons is None or conv.pre_triangle or conv.groups > 1
@@ -92,13 +92,13 @@ def smooth_receptive_fields(
     steps: int = 20,
     step_size: float = 0.05,
 ) -> Tensor:
-    """Returns smooth images that drive neurons: to look at, where the published ascent sparkles.
+    """Returns smooth images that drive neurons, for display: the published ascent gives noisy ones.
 
     :func:`receptive_fields` starts from black, so its first rescaling turns the image into the
-    absolute gradient, and dark parts look like bright ones. Nothing keeps it from the finest pixel
-    patterns. Here the start is gray, pixels stay in [0, 1] by clipping, and each gradient is
-    blurred (standard deviation in pixels; half the number of the layer if None) and scaled to a
-    largest entry of 1: the step that is steepest among smooth ones. Gray parts do not matter.
+    absolute gradient, and dark parts look like bright ones. Nothing suppresses the finest pixel
+    patterns. Here the start is gray, pixels are clipped to [0, 1], and each gradient is blurred
+    (standard deviation in pixels; half the number of the layer if None) and scaled to a largest
+    entry of 1: the steepest of all smooth steps. Parts that stay gray don't matter to the neuron.
     """
     blur = layer / 2 if blur is None else blur
     chosen, side = checked_neurons(net, layer, neurons), receptive_side(net, layer)

@@ -11,8 +11,8 @@ from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 def select_neurons(net: SoftHebbNet, layer: int, count: int) -> list[int]:
     """Returns up to ``count`` neurons of a layer (from 1), most structured kernels first.
 
-    With anti-Hebbian losers (``softkrotov``) a tenth of the first layer's settles at norm 1 within
-    an epoch of CIFAR-10; the others move on, and their kernels keep the noise of their start.
+    With anti-Hebbian losers (``softkrotov``) a tenth of the first layer's neurons settle at norm 1
+    within an epoch of CIFAR-10; the others keep moving, and their kernels keep the initial noise.
     """
     check_positive(count=count)
     weight = blocks_until(net, layer)[-1].conv.weight.detach()
@@ -35,9 +35,9 @@ def first_layer_filters(net: SoftHebbNet, count: int = 120) -> Tensor:
 def structure(kernels: Tensor) -> Tensor:
     """Returns how patterned kernels [K, C, kh, kw] are: 1 - Geary's C [K] over neighboring pixels.
 
-    Noise gives about 0, edges and plain colors up to 1, at any length; diverged or constant kernels
-    give -1. The spatial deviation, by which the paper's code sorts, grows with a neuron's norm, and
-    so puts neurons that learned least first.
+    Noise gives about 0, edges and plain colors up to 1, at any norm; diverged or constant kernels
+    give -1. The paper's code sorts by spatial deviation, which grows with a neuron's norm and so
+    puts the neurons that learned least first.
     """
     centered = kernels.double() - kernels.double().mean(dim=(1, 2, 3), keepdim=True)
     steps = [centered.diff(dim=dim).square().flatten(1) for dim in (2, 3)]

@@ -113,7 +113,9 @@ class SensitivitySweep(Phase):
         last = replace(self.spec, blocks=blocks, readout_from="last")
         spec = last.with_competition(rule)
         channels, side = self.data.train.shape[1:3]
-        net = SoftHebbNet(spec, channels, side, self.data.classes, stream(seed, Stream.WEIGHTS))
+        net = SoftHebbNet(
+            spec, channels, side, self.data.classes, generator=stream(seed, Stream.WEIGHTS)
+        )
         return net.to(self.device)
 
     def _accuracy(self, net: SoftHebbNet) -> float:

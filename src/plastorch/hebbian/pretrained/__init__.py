@@ -30,10 +30,10 @@ class Card:
         images: what :meth:`SoftHebbNet.prepare` does to images of another size or number of
             channels.
         accuracies: accuracies of the run, as fractions of the test set.
-        stored_accuracy: the same of the network as it is stored, measured once more.
+        stored_accuracy: test accuracy of the network as stored, measured once more; a fraction.
         seed: random seed of the run.
-        command: command line that trains it again.
-        commit: version and commit of plastorch that trained it.
+        command: command line that trains the network again.
+        commit: version and commit of plastorch that trained the network.
         license: license of the weights.
         data_license: license of the data set.
         sha256: SHA-256 of the file of weights, hexadecimal.
@@ -100,14 +100,14 @@ def card_of(name: str) -> Card:
         check_types(accuracies, dict.fromkeys({"test_accuracy", *accuracies}, 0.5))
         check_types(classes, dict.fromkeys(classes, ""))
     except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} is no model card: {error}") from None
+        raise InputError(f"{path} is not a model card: {error}") from None
     if found["name"] != name:
         raise InputError(f"{path} is the card of {found['name']!r}; expected that of {name!r}")
     return Card(**found)
 
 
 def weights_of(name: str) -> Path:
-    """Returns the file of a network's weights, which are those that its card is about.
+    """Returns the file of a network's weights, after a check against the checksum in its card.
 
     Raises:
         InputError: unknown name, damaged card, or missing, damaged or swapped weights.

@@ -24,7 +24,7 @@ _TITLE, _LINE, _GAP, _LETTER = 0.3, 0.19, 0.12, 0.085
 def filters(weights: NDArray[Any], *, most: int = MAX_TILES) -> NDArray[np.float64]:
     """Returns images [K or ``most``, C, kh, kw] in [0, 1] of weights [K, C, kh, kw], C = 1 or 3.
 
-    Each is scaled to its own range; of many weights, there is an even sample.
+    Each is scaled to its own range; many weights are evenly sampled.
     """
     picks = np.linspace(0, len(weights) - 1, min(len(weights), most)).round().astype(int)
     return np.stack([stretched(kernel) for kernel in weights[picks]] or [np.zeros(0)])

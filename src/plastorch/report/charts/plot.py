@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Range = tuple[float | None, float | None]
-"""Lowest and highest value of an axis; None for what the data asks for."""
+"""Lowest and highest value of an axis; None for those of the data."""
 _WIDE = 10_000
-"""Number from which on an axis counts in thousands."""
+"""Smallest number for which an axis counts in thousands."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +34,7 @@ class Plot:
     """One plot of a chart.
 
     Args:
-        title: title, which also tells what the vertical axis is.
+        title: title, which also names the vertical axis.
         height: height, inches.
         log: axes that are logarithmic where all values are positive.
         x_unit: unit of the numbers of the horizontal axis.
@@ -42,7 +42,7 @@ class Plot:
         at_x: places of upright reference lines.
         at_y: heights of level reference lines.
         down: whether heights grow downward.
-        aspect: length of a vertical unit, in horizontal ones; what fills the plot if None.
+        aspect: length of a vertical unit, in horizontal ones; if None, the plot is filled.
     """
 
     marks: Sequence[Mark]

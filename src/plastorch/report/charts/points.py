@@ -17,7 +17,7 @@ _MARKERS = "osD^vPX*p<"
 
 
 class Spread(NamedTuple):
-    """A mean, and how far values lie apart."""
+    """A mean, and the spread of values around it."""
 
     mean: float
     low: float | None = None

@@ -23,17 +23,18 @@ class FatiguingNeuron(SpikingLayer):
     """Neuron that learns by fatiguing STDP which of its inputs spike together.
 
     Moraitis et al., *Fatiguing STDP*, IJCNN 2017, arXiv 1706.05563; equations in
-    :mod:`plastorch.spiking.fatigue.rule`. How a layer of one neuron learns is told in
-    :class:`plastorch.spiking.layer.SpikingLayer`. Events are simulated in double precision.
+    :mod:`plastorch.spiking.fatigue.rule`. For ``learn`` and ``forward`` see
+    :class:`plastorch.spiking.layer.SpikingLayer`, with K = 1. Events are simulated in double
+    precision.
 
     Args:
         in_features: number of inputs N.
         rule: constants of the rule; the defaults if None.
         dt: duration of a step of the clocked engine, seconds. If it exceeds a time constant, a
             warning is given.
-        synapses: storage of the weights, with bounds 0 and 1. If not ideal, the state holds them, a
-            copy for each sample, and the weights follow what is read from them.
-        generator: unused, as all weights start the same.
+        synapses: storage of the weights, with bounds 0 and 1. If not ideal, the state holds the
+            synapses, a copy for each sample, and the weights follow what is read from them.
+        generator: unused, as all weights start equal.
         device: device of the parameters.
         dtype: type of the parameters.
 
@@ -82,7 +83,7 @@ class FatiguingNeuron(SpikingLayer):
             self.theta.fill_(self.rule.initial_theta)
 
     def initial_state(self, batch_size: int = 1) -> FatigueState:
-        """Returns recovered inputs and silent neurons, for a mini-batch of B samples."""
+        """Returns a state of recovered inputs and silent neurons, for a mini-batch of B samples."""
         weight = self._weights().expand(batch_size, -1)
         ones, zeros = torch.ones_like(weight), torch.zeros_like(weight)
         theta = self.theta.detach().expand(batch_size).clone()

@@ -86,7 +86,7 @@ class FatiguingSTDP:
         if self.tau_membrane >= self.tau_theta:
             raise InputError(
                 f"tau_membrane is {self.tau_membrane} s; expected less than {self.tau_theta:g} s, "
-                "in which the threshold falls: else a neuron would spike between its inputs"
+                "the threshold's time constant: else a neuron would spike between its inputs"
             )
 
     @property
@@ -124,8 +124,7 @@ class FatigueState(NamedTuple):
     time: float
     """Time, seconds."""
     weight: Tensor | None = None
-    """Weights of a module's synapses up to which it has learned [B, N]; None for those of the
-    module."""
+    """Weights [B, N] of a module's synapses after the last learning; None for the module's own."""
 
 
 torch.serialization.add_safe_globals([FatigueState])

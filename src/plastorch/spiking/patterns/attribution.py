@@ -56,7 +56,7 @@ def attribute(network: PatternNetwork, bins: Tensor, margin: Margin | None = Non
     """
     network.check(bins)
     if network.out_features < 2:
-        raise InputError("network has 1 class; expected two or more, one of which is the next best")
+        raise InputError("network has 1 class; expected two or more, to compare the two nearest")
     weights = NetworkWeights(*(weight.detach().cpu() for weight in network.weights()))
     parts = torch.split(bins.cpu(), BATCH)
     return torch.cat([_attribute(network, weights, part, margin or _of_winner) for part in parts])

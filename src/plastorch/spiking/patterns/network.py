@@ -23,7 +23,7 @@ from plastorch.spiking.patterns.rule import (
 )
 
 WORK_PER_THREAD = 1 << 20
-"""Work that is worth a thread: number of patterns times number of weights."""
+"""Work that justifies a thread: number of patterns times number of weights."""
 INITIAL_DRIVE = 1.4
 """Standard deviation of hidden neurons' summed weights; a tenth of the neurons fire at a time."""
 INITIAL_ANSWER = 2.0
@@ -42,7 +42,7 @@ class PatternNetwork(nn.Module):
         hidden_size: number of hidden neurons H.
         out_features: number of classes C.
         population: number of output neurons per class, whose mean distance counts. One neuron
-            fires few spikes; several tell evidence in finer steps.
+            fires few spikes; several express evidence in finer steps.
         neuron: constants of the neurons; the defaults if None.
         generator: random generator of the initial weights, on the CPU; torch's global one if None.
         device: device of the parameters.
@@ -101,10 +101,14 @@ class PatternNetwork(nn.Module):
         )
 
     def forward(self, bins: Tensor) -> Response:
-        """Answers patterns.
+        """Runs the network on patterns.
 
         Args:
             bins: step of each input's spike, or 255 if it doesn't fire, uint8 [B, N].
+
+        Returns:
+            Distances to the target of each class [B, C], and more; see
+            :class:`plastorch.spiking.patterns.rule.Response`.
 
         Raises:
             InputError: if patterns have another size or type, or, on a CPU, spikes after the last

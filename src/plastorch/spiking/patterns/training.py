@@ -33,7 +33,7 @@ LARGEST_GRADIENT = 1.0
 
 def probabilities(distance: Tensor, temperature: float = 1.0) -> Tensor:
     """Returns the probabilities of classes, from the distances to their targets [B, C]; a higher
-    temperature makes them more alike.
+    temperature makes them more equal.
 
     Example:
         >>> probabilities(torch.tensor([[0.0, 16.0]]))
@@ -114,12 +114,12 @@ def train(
         dropout: share of input spikes dropped at random.
         weight_noise: standard deviation of the noise, as a share of a layer's largest weight.
         key_of_neuron: key that makes each input neuron spike, int64 [N]. If given, three of four
-            presentations lack keys, chosen at random, so that the network can also answer before
-            all keys are there.
+            presentations lack keys, chosen at random, so that the network also learns to answer
+            when keys are missing.
 
     Raises:
-        InputError: if there are no patterns, a label is no class, a number is out of range, or not
-            every input neuron has a key.
+        InputError: if there are no patterns, a label is not a class, a number is out of range, or
+            not every input neuron has a key.
 
     Example:
         >>> bins = torch.stack([torch.arange(20), torch.arange(20).flip(0)]).byte()

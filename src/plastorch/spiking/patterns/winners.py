@@ -20,7 +20,7 @@ from plastorch.spiking.patterns.winners_rule import (
 )
 
 WORK_PER_THREAD = 1 << 20
-"""Work that is worth a thread: number of patterns times number of weights."""
+"""Work that justifies a thread: number of patterns times number of weights."""
 PIECE = 8192
 """Largest number of patterns that are learned at once."""
 
@@ -78,7 +78,7 @@ class PatternWinners(OnlineLayer):
         self.wins = nn.Parameter(torch.zeros_like(weight[:, 0]), requires_grad=False)
 
     def forward(self, bins: Tensor) -> Winners:
-        """Answers patterns without learning.
+        """Runs the competition for patterns, without learning.
 
         Args:
             bins: step of each input's spike, or 255 if it doesn't fire, uint8 [B, N].
@@ -94,7 +94,7 @@ class PatternWinners(OnlineLayer):
 
     @torch.no_grad()
     def learn(self, x: Tensor, state: None = None) -> Step:
-        """Returns answers and updates, changes nothing yet: see :func:`plastorch.set_gradients`.
+        """Returns answers and updates, without changing weights: :func:`plastorch.set_gradients`.
 
         The update is the mean of the changes that the patterns would make, each by itself.
 
@@ -134,7 +134,7 @@ class PatternWinners(OnlineLayer):
 
             (arrays, constants), results = self._arrays(), self._results(bins)
             winners_kernels.learn(bins.contiguous().numpy(), arrays, constants, results)
-            # All at once: an interrupt comes before or after.
+            # All at once, so that an interrupt comes before or after.
             learned = arrays.weight.T, arrays.theta, arrays.wins
             for own, array in zip((self.weight, self.theta, self.wins), learned, strict=True):
                 own.copy_(torch.from_numpy(array))
@@ -148,7 +148,7 @@ class PatternWinners(OnlineLayer):
         return Winners(*(torch.cat(parts) for parts in zip(*answers, strict=True)))
 
     def fit(self, bins: Tensor, generator: torch.Generator, epochs: int = 4) -> None:
-        """Learns patterns in random order, several times; what was learned before is kept.
+        """Learns patterns in random order, several times, starting from what was learned before.
 
         Args:
             bins: patterns as in :meth:`forward`.

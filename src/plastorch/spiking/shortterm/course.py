@@ -36,7 +36,7 @@ class SpikeTiming:
 
 
 class SpikeCourse(NamedTuple):
-    """Input spikes and times of output spikes: all that is random, so that runs can be compared."""
+    """Input spikes and times of output spikes: everything random, so that runs can be compared."""
 
     times: Tensor
     """Times of input spikes, seconds [E]; stream after stream, each in order."""

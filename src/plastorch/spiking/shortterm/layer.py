@@ -25,16 +25,16 @@ class ShortTermWTA(OnlineLayer):
         out_features: number of neurons K.
         short_term: constants of the circuit, κ and the short-term part; the defaults if None.
         long_term: constants of learning; the defaults if None.
-        timing: rates and time constants of the spikes that teach; the defaults if None.
+        timing: rates and time constants of spikes in learning; the defaults if None.
         generator: random generator of the initial weights; torch's global one if None.
         device: device of the parameters.
-        dtype: type of the parameters; half precision is for answers, as it counts no more than
-            256 or 2048 spikes of a neuron.
+        dtype: type of the parameters; half precision is for inference only, as it can't count more
+            than 256 or 2048 spikes of a neuron.
 
     Attributes:
         weight: long-term weights W [K, D].
-        bias: biases b [K], which keep all neurons in use while they learn; answers don't need
-            them, as neurons in equal use are equally probable.
+        bias: biases b [K], which keep all neurons in use while they learn; :meth:`forward` doesn't
+            use them, as neurons in equal use are equally probable.
         spikes: number of spikes from which each neuron has learned [K].
 
     Raises:
@@ -89,11 +89,11 @@ class ShortTermWTA(OnlineLayer):
     def forward(
         self, x: Tensor, state: ShortTermState | None = None
     ) -> tuple[Tensor, ShortTermState]:
-        """Runs frames one after the other.
+        """Runs frames one after the other, without learning.
 
         Args:
             x: inputs of S streams [T, S, D], normalized here unless the score is "distance".
-            state: state after the frames before; an empty memory if None.
+            state: state after the previous frames; an empty memory if None.
 
         Returns:
             Posteriors [T, S, K], and the new state.
@@ -113,16 +113,16 @@ class ShortTermWTA(OnlineLayer):
         *,
         generator: torch.Generator | None = None,
     ) -> Step:
-        """Returns output and updates, changes nothing yet: see :func:`plastorch.set_gradients`.
+        """Returns output and updates without changing weights; see :func:`plastorch.set_gradients`.
 
-        Each stream is a sample. Its frames are shown as spikes, and neurons that spike learn, from
-        one spike to the next, in a copy of the layer; the update is the mean change of the copies.
-        On a CPU spikes come at any time; elsewhere, and in half precision, there are steps of at
-        most a millisecond.
+        Each stream is a sample. Its frames are shown as spikes, and neurons learn at each of their
+        spikes, in a copy of the layer; the update is the mean change of the copies. On a CPU spikes
+        come at any time; elsewhere, and in half precision, there are steps of at most a
+        millisecond.
 
         Args:
             x: inputs of S streams in [0, 1], [T, S, D].
-            state: state after the frames before; an empty memory and no traces if None.
+            state: state after the previous frames; an empty memory and no traces if None.
             generator: random generator of the spikes, on the device; torch's own if None.
 
         Returns:
@@ -183,6 +183,6 @@ class ShortTermWTA(OnlineLayer):
 
 
 def full_precision(device: torch.device) -> torch.autocast:
-    """Switches autocast off for a while, on a device."""
+    """Returns a context in which autocast is off on a device."""
     kind = device.type if torch.amp.is_autocast_available(device.type) else "cpu"
     return torch.autocast(kind, enabled=False)

@@ -21,8 +21,8 @@ class SpikeLearning(Phase):
 
     Images are in [0, 1], float [N, H, H]. Each of the ``passes`` has its own order and shows
     ``together`` images per step, with pixel noise of standard deviation ``noise``; ``path`` is the
-    random seed, and the place in its numbers. ``encoder`` makes the circuit's inputs in [0, 1],
-    [T, S, D], of frames [T, S, H²]; without one, pixels are the inputs.
+    random seed, and identifies the random stream. ``encoder`` converts frames [T, S, H²] to the
+    circuit's inputs in [0, 1], [T, S, D]; without one, pixels are the inputs.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ def recognize(
     """Returns which frames a network gets right without reset or labels, bool [P, frames, S].
 
     The S streams show each image once. ``path`` is the random seed of order, textures and noise,
-    and the place in its numbers.
+    and identifies the random stream.
     """
     return followed(classify, shown(digits, transforms, streams=streams, path=path))
 

@@ -1,7 +1,10 @@
-"""Baselines of short-term plasticity neurons, each in its own file.
+"""Baselines for short-term plasticity neurons, each in its own file.
 
 All take sequences [T, B, I] and return activities [T, B, H] and the last state; ``energy``, where
 there is one, returns the energy of each neuron's synapses at each step.
+
+Initial weights come from a ``generator``, on a ``device`` and in a ``dtype``; None is torch's
+default.
 """
 
 from plastorch.stp.baselines.attention import Cache, SoftmaxAttention

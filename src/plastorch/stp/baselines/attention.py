@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plastorch.engine.streams import made_with
+
 
 class Cache(NamedTuple):
     """Keys and values of all steps so far; this state grows with the sequence."""
@@ -19,10 +21,19 @@ class Cache(NamedTuple):
 class SoftmaxAttention(nn.Module):
     """Causal attention of one head, y_t = Σ_s softmax_s(q_t'k_s / √H) v_s, without positions."""
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.qkv = nn.Linear(input_size, 3 * hidden_size, bias=False)
+        with made_with(generator, device, dtype):
+            self.qkv = nn.Linear(input_size, 3 * hidden_size, bias=False)
 
     def forward(self, x: Tensor, state: Cache | None = None) -> tuple[Tensor, Cache]:
         """Returns activities [T, B, H] and keys and values so far for sequences [T, B, I]."""

@@ -1,4 +1,4 @@
-"""DeltaNet and gated DeltaNet: linear attention that replaces what a key had stored.
+"""DeltaNet and gated DeltaNet: linear attention that replaces the value stored under a key.
 
 Papers: Yang et al., *Parallelizing Linear Transformers with the Delta Rule over Sequence Length*,
 NeurIPS 2024, arXiv 2406.06484; Yang, Kautz, Hatamizadeh, *Gated Delta Networks: Improving Mamba2
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plastorch.engine.streams import made_with
 from plastorch.stp.baselines.linear_attention import decayed
 
 
@@ -25,7 +26,7 @@ def gated_delta(
     sums = log_decay.cumsum(1)
     decay, of_first = decayed(sums), sums.exp().unsqueeze(-1)
     rate = rate.unsqueeze(-1)
-    system = rate * (k @ k.mT) * decay  # only what is below the diagonal, on which 1 is meant
+    system = rate * (k @ k.mT) * decay  # only the part below the diagonal, which is taken as 1
     changes = torch.linalg.solve_triangular(
         system, rate * (v - of_first * (k @ memory)), upper=False, unitriangular=True
     )
@@ -44,18 +45,28 @@ class DeltaNet(nn.Module):
     α_t = exp(-exp(A) softplus(W x_t + b)), and y_t = norm(o_t) ⊙ swish(W x_t).
     """
 
-    def __init__(self, input_size: int, hidden_size: int, *, gated: bool = False) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        gated: bool = False,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.hidden_size, self.gated = hidden_size, gated
-        self.qkv = nn.Linear(input_size, 3 * hidden_size, bias=False)
-        self.rate = nn.Linear(input_size, 1, bias=False)
-        self.norm = nn.RMSNorm(hidden_size)
-        if gated:
-            self.gate = nn.Linear(input_size, hidden_size, bias=False)
-            self.decay = nn.Linear(input_size, 1)
-            self.log_scale = nn.Parameter(torch.zeros(1))
-            # Softplus starts at 0.01, so that a memory first lasts for 100 steps.
-            nn.init.constant_(self.decay.bias, -4.6)
+        with made_with(generator, device, dtype):
+            self.qkv = nn.Linear(input_size, 3 * hidden_size, bias=False)
+            self.rate = nn.Linear(input_size, 1, bias=False)
+            self.norm = nn.RMSNorm(hidden_size)
+            if gated:
+                self.gate = nn.Linear(input_size, hidden_size, bias=False)
+                self.decay = nn.Linear(input_size, 1)
+                self.log_scale = nn.Parameter(torch.zeros(1))
+                # Softplus starts at 0.01, so that a memory first lasts for 100 steps.
+                nn.init.constant_(self.decay.bias, -4.6)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Returns activities [T, B, H] and the last S [B, H, H] for sequences [T, B, I]."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from plastorch.engine.streams import made_with
 from plastorch.stp.energy import synaptic_energy
 
 
@@ -33,16 +34,20 @@ class FastWeights(nn.Module):
         decay: float = 0.9,
         rate: float = 0.5,
         faithful: bool = False,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
         self.decay, self.rate, self.faithful = decay, rate, faithful
-        self.linear = nn.Linear(input_size + hidden_size, hidden_size)
-        self.layer_norm = nn.LayerNorm(hidden_size)
-        bound = hidden_size**-0.5
-        trained = self.parameters() if faithful else self.linear.parameters()
-        for parameter in trained:
-            nn.init.uniform_(parameter, -bound, bound)
+        with made_with(generator, device, dtype):
+            self.linear = nn.Linear(input_size + hidden_size, hidden_size)
+            self.layer_norm = nn.LayerNorm(hidden_size)
+            bound = hidden_size**-0.5
+            trained = self.parameters() if faithful else self.linear.parameters()
+            for parameter in trained:
+                nn.init.uniform_(parameter, -bound, bound)
 
     def forward(
         self, x: Tensor, state: FastWeightsState | None = None

@@ -1,20 +1,30 @@
-"""Layers without recurrence as cores of agents: of one step, or of the last few."""
+"""Layers without recurrence as cores of agents; they see one step, or the last few."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from plastorch.engine.streams import made_with
 from plastorch.stp.energy import synaptic_energy
 
 
 class MLP(nn.Module):
     """Stateless layer, h = tanh(W x + b)."""
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
-        self.linear = nn.Linear(input_size, hidden_size)
+        with made_with(generator, device, dtype):
+            self.linear = nn.Linear(input_size, hidden_size)
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, None]:
         """Returns activities [T, B, H] of inputs [T, B, I]."""
@@ -29,7 +39,7 @@ class MLP(nn.Module):
 class Stacked(nn.Module):
     """Layer that sees the inputs of the last K steps, side by side; zeros stand before the first.
 
-    The state are the inputs of the last K - 1 steps [K - 1, B, I].
+    The state is the inputs of the last K - 1 steps [K - 1, B, I].
     """
 
     def __init__(self, layer: MLP, steps: int) -> None:

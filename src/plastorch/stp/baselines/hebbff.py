@@ -1,6 +1,7 @@
 """HebbFF: Tyulmankov, Yang, Abbott, *Meta-learning synaptic plasticity*, Neuron 110, 2022."""
 
 from math import log
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,16 +17,18 @@ class HebbFF(STPN):
     ``faithful`` initializes η at -5/H as in the STPN paper's code, not at HebbFF's own -5/I.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, *, faithful: bool = False) -> None:
-        super().__init__(input_size, hidden_size)
+    def __init__(
+        self, input_size: int, hidden_size: int, *, faithful: bool = False, **made: Any
+    ) -> None:
+        super().__init__(input_size, hidden_size, **made)
         size = hidden_size if faithful else input_size
-        self.cells = nn.ModuleList([_Cell(input_size, hidden_size, 5 / size)])
+        self.cells = nn.ModuleList([_Cell(input_size, hidden_size, 5 / size, **made)])
 
 
 class _Cell(STPNCell):
     """Feed-forward unit; λ is the logistic function of its parameter, η the -exponential."""
 
-    def __init__(self, input_size: int, hidden_size: int, rate: float) -> None:
+    def __init__(self, input_size: int, hidden_size: int, rate: float, **made: Any) -> None:
         super().__init__(
             input_size,
             hidden_size,
@@ -33,6 +36,7 @@ class _Cell(STPNCell):
             norm="none",
             scalar=True,
             activation="sigmoid",
+            **made,
         )
         nn.init.constant_(self.weight_lambda, log(0.99 / 0.01))
         nn.init.constant_(self.weight_gamma, log(rate))

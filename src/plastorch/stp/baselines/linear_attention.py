@@ -1,4 +1,4 @@
-"""Linear attention: a matrix that sums products of values and keys, and is read by queries.
+"""Linear attention: a matrix that sums products of keys and values, and is read by queries.
 
 All memories of this file and of :mod:`plastorch.stp.baselines.delta_net` are of the form
 ``S_t = D_t S_(t-1) + k_t u_t'; o_t = S_t' q_t``, and are computed for all steps at once.
@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plastorch.engine.streams import made_with
+
 CHUNK = 16
-"""Number of steps at a time under a decay of each key's own, which needs their pairs' products."""
+"""Number of steps per chunk if each key dimension has its own decay: memory grows as its square."""
 GATE_RANK, GATE_TEMPERATURE = 16, 16.0
 """Rank of the projection to the decay, and τ."""
 
@@ -65,17 +67,26 @@ class LinearAttention(nn.Module):
     φ(x) = elu(x) + 1; Katharopoulos et al. 2020, equations 16 to 20.
     """
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.qkv = nn.Linear(input_size, 3 * hidden_size, bias=False)
+        with made_with(generator, device, dtype):
+            self.qkv = nn.Linear(input_size, 3 * hidden_size, bias=False)
 
     def forward(self, x: Tensor, state: LinearState | None = None) -> tuple[Tensor, LinearState]:
         """Returns activities [T, B, H] and the last state for sequences [T, B, I]."""
         q, k, v = self.qkv(x.transpose(0, 1)).chunk(3, dim=-1)
         q, k = F.elu(q) + 1, F.elu(k) + 1
         ones = torch.ones_like(v[..., :1])
-        # The sum of keys is read as one more value, 1, of each step.
+        # The sum of keys is computed by one more value of 1 in each step.
         v = torch.cat([v, ones], dim=-1)
         before = v.new_zeros(v.shape[0], k.shape[-1], v.shape[-1])
         if state is not None:
@@ -94,14 +105,23 @@ class GatedLinearAttention(nn.Module):
     α_t = σ(W₂ W₁ x_t + b)^(1/16) for each key dimension; Yang et al. 2024, section 4.4.
     """
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.qkvg = nn.Linear(input_size, 4 * hidden_size, bias=False)
-        self.decay = nn.Sequential(
-            nn.Linear(input_size, GATE_RANK, bias=False), nn.Linear(GATE_RANK, hidden_size)
-        )
-        self.norm = nn.LayerNorm(hidden_size)
+        with made_with(generator, device, dtype):
+            self.qkvg = nn.Linear(input_size, 4 * hidden_size, bias=False)
+            self.decay = nn.Sequential(
+                nn.Linear(input_size, GATE_RANK, bias=False), nn.Linear(GATE_RANK, hidden_size)
+            )
+            self.norm = nn.LayerNorm(hidden_size)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Returns activities [T, B, H] and the last S [B, H, H] for sequences [T, B, I]."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from plastorch.engine.device import has_kernels
+from plastorch.engine.streams import made_with
 from plastorch.stp.checks import autocasts
 from plastorch.stp.energy import synaptic_energy
 
@@ -32,13 +33,23 @@ class ModulatedPlasticity(nn.Module):
     The trace Hb is clamped to ±``clamp``, by default 1.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, *, clamp: float = 1.0) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        clamp: float = 1.0,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.input_size, self.hidden_size, self.clamp = input_size, hidden_size, clamp
-        self.input = nn.Linear(input_size, hidden_size)
-        self.weight = nn.Parameter(0.01 * torch.rand(hidden_size, hidden_size))
-        self.alpha = nn.Parameter(0.01 * torch.rand(hidden_size, hidden_size))
-        self.modulator = nn.Linear(hidden_size, 1)
+        with made_with(generator, device, dtype):
+            self.input = nn.Linear(input_size, hidden_size)
+            self.weight = nn.Parameter(0.01 * torch.rand(hidden_size, hidden_size))
+            self.alpha = nn.Parameter(0.01 * torch.rand(hidden_size, hidden_size))
+            self.modulator = nn.Linear(hidden_size, 1)
 
     def forward(
         self, x: Tensor, state: ModulatedState | None = None
@@ -63,7 +74,7 @@ class ModulatedPlasticity(nn.Module):
             of_modulator = self.modulator.weight[0], self.modulator.bias
             parameters = self.weight, self.alpha, *of_modulator
             output, h, hebb = _Sequence.apply(self.clamp, self.input(x), *state, *parameters)  # type: ignore[no-untyped-call]
-            output = output.clone()  # what follows may change it in place
+            output = output.clone()  # callers may change it in place
             return output, output, ModulatedState(h, hebb)
         h, hebb = state
         outputs, energies = [], []

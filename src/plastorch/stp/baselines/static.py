@@ -1,5 +1,5 @@
-"""Recurrent networks without plasticity: torch's own, of which RNN and
-LSTM have one bias, and an RNN of unit-norm rows.
+"""Recurrent networks without plasticity: torch's own, RNN and LSTM with a single bias, and an RNN
+with unit-norm rows.
 
 They wrap torch's networks instead of subclassing them, because their states, like those of all
 cores here, have the samples first: [B, H], not [1, B, H].
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.errors import check_one_of
+from plastorch.engine.streams import made_with
 from plastorch.stp.energy import synaptic_energy
 from plastorch.stp.rule import EPSILON
 
@@ -31,11 +32,15 @@ class RNN(nn.Module):
         hidden_size: int,
         *,
         norm: Literal["none", "neuron", "input"] = "none",
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         check_one_of(("none", "neuron", "input"), norm=norm)
         self.input_size, self.hidden_size, self.norm = input_size, hidden_size, norm
-        self.network = _with_one_bias(nn.RNN(input_size, hidden_size))
+        with made_with(generator, device, dtype):
+            self.network = _with_one_bias(nn.RNN(input_size, hidden_size))
 
     def efficacy(self, order: float = 2) -> Tensor:
         """Returns W [H, I + H] as used by the network."""
@@ -72,10 +77,19 @@ class RNN(nn.Module):
 class LSTM(nn.Module):
     """Long short-term memory with one bias."""
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
-        self.network = _with_one_bias(nn.LSTM(input_size, hidden_size))
+        with made_with(generator, device, dtype):
+            self.network = _with_one_bias(nn.LSTM(input_size, hidden_size))
 
     def forward(
         self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
@@ -96,10 +110,19 @@ class LSTM(nn.Module):
 class GRU(nn.Module):
     """Gated recurrent unit, as torch has it."""
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
-        self.network = nn.GRU(input_size, hidden_size)
+        with made_with(generator, device, dtype):
+            self.network = nn.GRU(input_size, hidden_size)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Returns activities [T, B, H] and the last one [B, H] for sequences [T, B, I]."""

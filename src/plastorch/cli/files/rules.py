@@ -1,4 +1,4 @@
-"""``plastorch files rules``: the keys and values that speak for each class."""
+"""``plastorch files rules``: the keys and values that favor each class."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from plastorch.cli.files_records import compare, records_of, status
+from plastorch.cli.files.records import compare, records_of, status
 from plastorch.cli.words import one_line
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ MEANING = (
 
 @dataclass(frozen=True)
 class Rules:
-    """Lists the keys and values that speak most for each class.
+    """Lists the keys and values that most favor each class.
 
     A value's number is the change of the class's log-odds when records are given the value in place
     of their own, on average over 100 records of the catalog. Values are the most frequent ones of
-    the catalog; of numbers, the middle ones of five equal parts.
+    the catalog; for numbers, the middles of five equal parts.
 
     Args:
         model: file that plastorch files fit wrote.
@@ -68,5 +68,5 @@ def _show(name: str, found: "pl.DataFrame", total: int) -> None:
         told = f"{one_line(row['key'])} {value}"
         print(f"  {row['log_odds']:+6.2f}  {told}  ({row['records']:,} of {total:,} records)")
     if found.is_empty():
-        print("  no value speaks for it")
+        print("  no value favors it")
     print()

@@ -112,7 +112,7 @@ def _sum_row(name: str, count: int) -> Row:
 
 def _training(size: WorkersSize) -> HebbianTraining:
     images = natural_like(size.batch, size.side)
-    net = SoftHebbNet(size.spec, 3, size.side, 10, stream(0, Stream.WEIGHTS))
+    net = SoftHebbNet(size.spec, 3, size.side, 10, generator=stream(0, Stream.WEIGHTS))
     return HebbianTraining(net, images, batch_size=size.batch, mode="consecutive", epochs=1000)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from plastorch.cli.files_records import compare, records_of, status
+from plastorch.cli.files.records import compare, records_of, status
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,8 +27,8 @@ RANGES = [f"{10 * tenth}–{10 * tenth + 10} %" for tenth in range(10)]
 class Page:
     """Writes a page: classes, counts, confidence, and the least certain records, to be labeled.
 
-    The page needs no other file and no network. Labels that are given there are downloaded as CSV:
-    the keys of each record, and its class in the column label.
+    The page needs no other file and no network. Labels entered there can be downloaded as CSV: the
+    keys of each record, and its class in the column label.
 
     Args:
         model: file that plastorch files fit wrote.

@@ -17,7 +17,7 @@ import pytest
 import plastorch.files
 from plastorch.cli import main
 from plastorch.cli.files import VERBS
-from plastorch.cli.files_score import show_deeper
+from plastorch.cli.files.score import show_deeper
 from plastorch.data.tables.corpus import make_corpus
 from plastorch.engine.errors import InputError
 from plastorch.files.catalog import read_catalog
@@ -402,7 +402,7 @@ MISTAKES = [
     ),
     (["predict", "no", "table.csv", "--out", "a.csv"], "no is missing; expected a model"),
     (["predict", "tampered", "table.csv", "--out", "a.csv"], "its SHA-256 doesn't match"),
-    (["predict", "junk", "table.csv", "--out", "a.csv"], "damaged or no model"),
+    (["predict", "junk", "table.csv", "--out", "a.csv"], "damaged or not a model"),
     (["predict", "model", "junk", "--out", "a.csv"], "is not Parquet"),
     (["predict", "model", "table.csv", "--out", "a.csv"], "has none of the model's keys: "),
     (["predict", "model", "table.csv", "--out", "a.txt"], "ends in .parquet, .csv or .jsonl"),
@@ -425,10 +425,10 @@ MISTAKES = [
     (["watch", "tampered", "files", "--store", "s"], "its SHA-256 doesn't match"),
     (["watch", "model", "files", "--store", "table.csv"], "table.csv"),
     (["watch", "model", "files", "--store", "s", "--rescan-s", "0"], "rescan_s is 0"),
-    (["show", "no", "--out", "p.html"], "no is no file"),
-    (["show", "junk", "--out", "p.html"], "damaged or no model"),
+    (["show", "no", "--out", "p.html"], "no is not a file"),
+    (["show", "junk", "--out", "p.html"], "damaged or not a model"),
     (["show", "tampered", "--out", "p.html"], "its SHA-256 doesn't match"),
-    (["show", "catalog", "--out", "p.html"], "is no table of plastorch files predict"),
+    (["show", "catalog", "--out", "p.html"], "is not a table of plastorch files predict"),
     (["show", "table.csv", "--out", "p.html"], "it lacks class, confidence, keys, row"),
     (["show", "words.csv", "--out", "p.html"], "words.csv holds String in column 'confidence'"),
     (["show", "model", "--out", "model"], "which is read as well"),

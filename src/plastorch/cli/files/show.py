@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plastorch.report.file_labels import LabeledFile, Labels
 
 UNKNOWN = "(no answer)"
-"""Word for a class where confidence was too low for one."""
+"""Text in place of a class where confidence was too low."""
 SHOWN = 20
 """Number of confident files shown, and of doubtful ones."""
 
@@ -45,7 +45,7 @@ def show(options: Show) -> None:
 
 def _labels(source: Path) -> "Labels":
     if not source.is_file():
-        raise InputError(f"{source} is no file; expected a model, a store, or predictions")
+        raise InputError(f"{source} is not a file; expected a model, a store, or predictions")
     try:
         with open(source, "rb") as file:
             start = file.read(16)
@@ -92,7 +92,7 @@ def _of_predictions(source: Path) -> "Labels":
     lacking = {name, "class", "confidence", "keys"} - set(frame.columns)
     if lacking:
         named = ", ".join(sorted(lacking))
-        raise InputError(f"{source} is no table of plastorch files predict: it lacks {named}")
+        raise InputError(f"{source} is not a table of plastorch files predict: it lacks {named}")
     if not (dtype := frame["confidence"].dtype).is_numeric():
         raise InputError(f"{source} holds {dtype} in column 'confidence'; expected numbers")
     known = pl.col("class").cast(pl.String).fill_null(UNKNOWN)

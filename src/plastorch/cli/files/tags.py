@@ -1,4 +1,4 @@
-"""``plastorch files fit --separator``: how well several labels per record are told."""
+"""``plastorch files fit --separator``: training and score of several labels per record."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from plastorch.cli.files_records import learning, told_keys
+from plastorch.cli.files.records import learning, told_keys
 from plastorch.cli.words import one_line
 from plastorch.engine.errors import InputError
 
@@ -74,7 +74,7 @@ def fit_tags(model: "FileTagger", frame: "pl.DataFrame", column: "pl.Series", ou
 
 
 def _score(model: "FileTagger", train: Records, test: Records) -> None:
-    """Prints how well held-out records are told, label by label, beside logistic regression."""
+    """Prints how well held-out records are labeled, label by label, beside logistic regression."""
     from plastorch.files.calibration import expected_calibration_error
     from plastorch.files.tags import given_tags, tag_scores
 

@@ -1,4 +1,4 @@
-"""``plastorch files predict``: classes beside the files, as sidecars and as tags."""
+"""``plastorch files predict``: classes written beside the files, as sidecars and as tags."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LISTED = 20
 """Largest number of files that are listed before tags are written."""
 TOLD = ("path", "class", "confidence", "keys")
-"""Columns of predictions that other programs are told."""
+"""Columns of predictions that are written for other programs."""
 
 
 def check(

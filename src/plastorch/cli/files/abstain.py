@@ -42,5 +42,5 @@ def check_abstention(min_confidence: float | None, coverage: float | None) -> No
 def least_confidence(
     model: "TrainedClassifier", min_confidence: float | None, coverage: float | None
 ) -> float:
-    """Returns the confidence from which on records get a class; 0 for all."""
+    """Returns the least confidence at which records get a class; 0 for all."""
     return min_confidence or 0.0 if coverage is None else model.threshold(coverage)

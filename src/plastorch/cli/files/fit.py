@@ -9,9 +9,9 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from plastorch.cli.files_records import learning, say, told_keys
-from plastorch.cli.files_score import score, show_deeper
-from plastorch.cli.files_tags import fit_tags
+from plastorch.cli.files.records import learning, say, told_keys
+from plastorch.cli.files.score import score, show_deeper
+from plastorch.cli.files.tags import fit_tags
 from plastorch.cli.words import nearest
 from plastorch.engine.errors import InputError
 from plastorch.engine.output import check_output
@@ -35,10 +35,12 @@ class Fit:
     calibrates the confidence, and the others train the model. Columns that identify the file, and
     those that equal the label, are left out.
 
-    With --separator, the column holds several labels per record, each learned and scored by itself.
+    With --separator, the column holds several labels per record, each learned and scored
+    separately.
 
-    With --update, a model learns more records, also of new classes, from a few of each on. It has
-    kept, as spike patterns, a sample of what it learned before, so as not to forget old classes.
+    With --update, a model learns more records, also of new classes, for which a few records are
+    enough. So as not to forget old classes, a model keeps a sample of its records as spike
+    patterns, and learns them again beside the new ones.
 
     Args:
         catalog: catalog of records, Parquet, .csv, .tsv or .jsonl.
@@ -46,16 +48,17 @@ class Fit:
         out: file for the model.
         seed: random seed, 0 if not given.
         epochs: number of passes over the records; if not given, as many as give 5,000 weight
-            updates, but 15 to 60, and 15 with --update.
+            updates, but at least 15 and at most 60; 15 with --update.
         hidden: number of hidden neurons, 256 if not given.
         neurons: total number of input neurons of all keys, 400 if not given.
-        key_pairs: largest number of pairs of columns that have input neurons of their own, 15 if
-            not given; none unless they clearly tell more together than all columns do separately.
+        key_pairs: largest number of pairs of columns that get input neurons of their own, 15 if not
+            given. There are no pairs unless they clearly predict the class better than the columns
+            do separately.
         dropout: share of input spikes left out in training, 0 to less than 1, 0 if not given. It
-            keeps many neurons from learning few records by heart.
+            keeps a network of many neurons from memorizing few records.
         ignore: columns not to learn from.
-        update: model that is to learn the records; out may be the same file.
-        separator: text between the labels of a record, if it may have several or none.
+        update: model to train further on the records; out may be the same file.
+        separator: text between the labels of a record, if records may have several or none.
     """
 
     catalog: tyro.conf.Positional[Path]
@@ -76,7 +79,7 @@ class Fit:
             value = getattr(self, name)
             if self.update is not None and value is not None:
                 raise InputError(
-                    f"{name} is {value}; expected none with --update: the model has it"
+                    f"{name} is {value}; expected none with --update: the model keeps its own"
                 )
         if self.separator == "" or (self.separator and self.update is not None):
             raise InputError(

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-import plastorch.experiments.bench_workers as workers
+import plastorch.experiments.softhebb.bench_workers as workers
 from plastorch.bench import run_group
-from plastorch.experiments.bench_workers import WorkersSize, measure
+from plastorch.experiments.softhebb.bench_workers import WorkersSize, measure
 from plastorch.hebbian import preset
 
 SPEC = preset("cifar10", 1, "quarter")
