@@ -68,9 +68,9 @@ def holds(experiment: str, claim: str, **where: Any) -> str:
     return f"holds on {sum(map(bool, found))} of {len(found)} seeds"
 
 
-def best(experiment: str, seed: int, table: str, metrics: str) -> str:
+def best(experiment: str, seed: int, table: str, metrics: str, **where: Any) -> str:
     """Returns the largest of a seed's metrics of a table that it has, in per cent; see files.md."""
-    (run,) = runs(experiment, of_seeds=[seed])
+    (run,) = runs(experiment, of_seeds=[seed], **where)
     names = [f"{table}_{metric}" for metric in metrics.split("|")]
     return f"{100 * max(run['metrics'][name] for name in names if name in run['metrics']):.1f}"
 
