@@ -373,12 +373,9 @@ def test_claims_of_runs_with_other_settings_are_rows_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(DOCS)
-    from results import claims
+    from results import claims, committed
 
-    files = (RESULTS / "softhebb-bayes").glob("*")
-    found = [json.loads(path.read_text()) for path in files]
-    settings = [{k: v for k, v in run["config"].items() if k != "seed"} for run in found]
-    kinds = {json.dumps(each, sort_keys=True) for each in settings}
+    kinds = {committed.configuration(run) for run in committed.in_folder("softhebb-bayes")}
     html = claims("softhebb-bayes")._repr_html_()
     assert 1 < len(kinds) == html.count("<tbody>") == len(set(re.findall("rowgroup.*?</th>", html)))
 
