@@ -390,7 +390,7 @@ def test_a_network_without_gradient_needs_through() -> None:
             return nn.functional.one_hot(x.argmax(dim=1), 2).float()
 
     images, labels = torch.tensor([[0.6, 0.5]]), torch.tensor([0])
-    with pytest.raises(InputError, match=r"model has no gradient; expected one, or .* through"):
+    with pytest.raises(InputError, match=r"model has no gradient; expected one, or .* `through`"):
         attacked_accuracy(Winner(), images, labels, "l2", [0.2])
     assert attacked_accuracy(Winner(), images, labels, "l2", [0.2], through=nn.Identity()) == [0]
 

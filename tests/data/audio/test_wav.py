@@ -82,9 +82,9 @@ TINY = struct.pack("<2h", 5, 6)
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no WAV file: File format b'' not understood"),
-        (b"fLaC" + bytes(50), "no WAV file: File format b'fLaC' not understood"),
-        (b"RIFF\0\0\0\0AVI " + bytes(50), "no WAV file"),
+        (b"", "not a WAV file: File format b'' not understood"),
+        (b"fLaC" + bytes(50), "not a WAV file: File format b'fLaC' not understood"),
+        (b"RIFF\0\0\0\0AVI " + bytes(50), "not a WAV file"),
         (wav(TINY)[:-1], "is damaged, cut off"),
         (wav(TINY)[:-2], "Reached EOF prematurely"),
         (wav(TINY)[:36], "Unexpected end of file"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from plastorch.data.tables.corpus import make_corpus
 from plastorch.data.tables.records import Table
@@ -114,9 +115,30 @@ def test_every_model_is_there() -> None:
     assert most["kappa"] == 0
 
 
+def test_trees_take_the_iterations_and_leaves_that_are_best_on_held_out_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (("ITERATIONS", 3), ("MOST_ITERATIONS", 12)):
+        monkeypatch.setattr(files_baselines, name, value)
+    made = fold()
+    held, rest = (rows.numpy() for rows in made.validation())
+    train, labels = made.ordinals[0], made.train_labels
+    shares = {}
+    for leaves in (31, 63):
+        whole = HistGradientBoostingClassifier(
+            max_iter=12, max_leaf_nodes=leaves, l2_regularization=1.0, early_stopping=False
+        ).fit(train[rest], labels[rest])
+        for iterations, answers in enumerate(whole.staged_predict(train[held]), start=1):
+            if iterations % 3 == 0:
+                shares[iterations, leaves] = (answers == labels[held]).mean()
+    found = [files_baselines._validated(made, leaves) for leaves in (31, 63)]
+    best = max(shares, key=lambda place: shares[place])
+    assert max(found, key=lambda each: each[0]) == (shares[best], *best)
+
+
 @pytest.mark.parametrize("name", sorted({*BASELINES, *RASTER} - {"majority", "rbf-nystroem"}))
 def test_models_learn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files_baselines, "ITERATIONS_OF_TREES", 10)
+    monkeypatch.setattr(files_baselines, "MOST_ITERATIONS", 50)
     (record,) = measured(name, fold(table=easy()), (BASELINES | RASTER)[name])
     assert float(record["accuracy"]) > 0.85
     assert float(record["kappa"]) > 0.7 and float(record["macro_f1"]) > 0.8

@@ -157,4 +157,5 @@ def test_bad_settings(settings: dict[str, Any]) -> None:
 
 def test_it_is_registered() -> None:
     experiment = find("files-system")
-    assert resolved(experiment.config) is FilesSystemConfig and experiment.data is None
+    assert resolved(experiment.config) is FilesSystemConfig
+    assert experiment.data == "this machine's files, at hand"

@@ -200,7 +200,7 @@ def test_captions_tell_figures() -> None:
     spikes = int(arrays["raster"].sum())
     assert f"{spikes} input spikes and 2 output spikes" in found["raster"].caption
     assert "fatiguing STDP: slow, correlated 0.70, slow 0.70, fast 0.70" in found["weights"].caption
-    assert "right about 30 of 30 settings" in found["condition"].caption
+    assert "right in 30 of 30 settings" in found["condition"].caption
     assert "slopes of straight fits are 1.00 and 0.85" in found["cost"].caption
     assert "fit to within 7\u00a0%" in found["cost"].caption
     assert "3 of 4 in the contiguous states" in found["stations"].caption
