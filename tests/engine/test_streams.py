@@ -9,6 +9,7 @@ from torch import nn
 
 from plastorch.efference.heads import InverseModel
 from plastorch.efference.rivals import ESSL, AugSelf, EquiMod
+from plastorch.engine.errors import InputError
 from plastorch.engine.streams import made_with, stream
 from plastorch.hebbian import SoftHebbNet, preset
 from plastorch.hebbian.shallow import BackpropMlp, ShallowSoftHebb
@@ -45,6 +46,12 @@ def test_layers_are_made_with_a_generator_on_a_device_and_in_a_type(name: str) -
     wide = LAYERS[name](generator=stream(3), dtype=torch.float64)
     assert {of.dtype for of in wide.parameters()} == {torch.float64}
     assert all(of.is_meta for of in LAYERS[name](device="meta").parameters())
+
+
+def test_a_generator_on_another_device_is_refused() -> None:
+    expected = "generator is on cpu; expected cuda"
+    with pytest.raises(InputError, match=expected), made_with(stream(3), "cuda"):
+        pass
 
 
 def test_defaults_of_torch_are_left_as_they_were() -> None:

@@ -7,6 +7,8 @@ from enum import IntEnum
 import numpy as np
 import torch
 
+from plastorch.engine.errors import InputError
+
 
 def stream(seed: int, *path: IntEnum | int) -> torch.Generator:
     """Returns a CPU generator for one use of random numbers, named by its path.
@@ -42,9 +44,14 @@ def made_with(
 ) -> Iterator[None]:
     """Makes torch's own modules on a device and in a type, with weights from a generator.
 
-    Most of them take no generator; its device is that of the weights. What is None is torch's
-    default.
+    Most of them take no generator. What is None is torch's default.
+
+    Raises:
+        InputError: the generator is on another device than the weights.
     """
+    at = torch.device(device or torch.get_default_device())
+    if generator is not None and at.type not in (generator.device.type, "meta"):
+        raise InputError(f"generator is on {generator.device}; expected {at}, as the weights")
     before = torch.get_default_dtype()
     with contextlib.ExitStack() as stack:
         if device is not None:
