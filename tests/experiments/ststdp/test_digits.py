@@ -26,7 +26,6 @@ SMALL = DigitsConfig(
     train_digits=40,
     validation_digits=8,
     test_digits=8,
-    spiking_digits=4,
     streams=4,
     theory_steps=20,
 )

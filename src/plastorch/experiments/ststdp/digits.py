@@ -49,7 +49,6 @@ class DigitsConfig(DigitSets):
         train_digits: number of digits to learn from.
         validation_digits: number of digits on which settings are chosen.
         test_digits: number of test digits.
-        spiking_digits: number of test digits that the circuit is shown spike by spike.
         passes: number of passes of the circuit over digits at rest.
         epochs: maximum number of epochs of the other networks.
         streams: number of streams that run side by side.
@@ -59,7 +58,6 @@ class DigitsConfig(DigitSets):
     transforms: tuple[str, ...] = DYNAMIC
     models: tuple[str, ...] = MAIN
     validation_digits: Count = 200
-    spiking_digits: Count = 200
     passes: Count = 4
     epochs: Count = 8
     theory_steps: Count = 12_000
@@ -117,7 +115,6 @@ def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
         train=train,
         validation=validation,
         test=test,
-        spiking=(min(3 * config.streams, config.validation_digits), config.spiking_digits),
         streams=config.streams,
         seed=context.seed,
         thin=QUICK_THIN if context.quick else 1,
@@ -129,8 +126,7 @@ def measure(config: DigitsConfig, context: Context) -> dict[str, Any]:
     head = {"test_accuracy": measured[field(config.transforms[0], "short_term_accuracy")]}
     defaults = replace(config, transforms=DYNAMIC, models=MAIN) == DigitsConfig()
     evidence = defaults and not (context.quick or images.notice)
-    spiking = config.spiking_digits
-    found = claims(measured, config.transforms, config.models, spiking, evidence)
+    found = claims(measured, config.transforms, config.models, evidence)
     return context.finish(started, loop, head | nets.sizes() | measured, found)
 
 
@@ -224,7 +220,6 @@ def _quick(config: DigitsConfig) -> DigitsConfig:
         train_digits=min(400, config.train_digits),
         validation_digits=min(60, config.validation_digits),
         test_digits=min(60, config.test_digits),
-        spiking_digits=min(20, config.spiking_digits),
         passes=1,
         epochs=1,
         streams=min(20, config.streams),

@@ -115,7 +115,6 @@ def measure(config: FeaturesConfig, context: Context) -> dict[str, Any]:
             train=train,
             validation=validation,
             test=test,
-            spiking=(len(validation.labels), len(test.labels)),
             streams=config.streams,
             seed=context.seed,
             thin=QUICK_THIN if context.quick else 1,

@@ -23,7 +23,7 @@ KAPPAS = (40.0, 80.0, 160.0, 320.0)
 SETTINGS = {
     "static": [ShortTerm(kappa, site="none") for kappa in KAPPAS],
     "short-term": grid(KAPPAS, (0.3, 0.6, 1.0), (4.0, 8.0, 16.0, 32.0)),
-    "spiking": grid((80.0, 320.0, 1280.0), (0.03, 0.06), (0.4, 0.8, 1.6)),
+    "spiking": grid((120.0, 320.0, 1280.0), (0.005, 0.01, 0.02, 0.04), (0.4, 0.8, 1.6)),
 }
 """κ, γ and τ among which validation films choose, the same for pixels and features: without
 short-term plasticity, with it, and spike by spike, where γ is per output spike and τ in seconds."""

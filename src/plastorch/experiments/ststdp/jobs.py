@@ -135,7 +135,8 @@ def _spiking_jobs(bench: Bench, name: str, constants: Mapping[str, ShortTerm]) -
     def test(model: str, used: ShortTerm) -> list[Record]:
         spikes: list[tuple[int, int]] = []
         record = bench.tested(name, model, bench.classify_spiking(used, spikes))
-        frames = bench.spiking[1] // bench.streams * bench.streams * CONDITIONS[name].frames
+        digits = len(bench.test.labels) // bench.streams * bench.streams
+        frames = digits * CONDITIONS[name].frames
         inputs, outputs = (sum(numbers) / frames for numbers in zip(*spikes, strict=True))
         changes = outputs * bench.circuit.in_features if used.site == "synapse" else 0.0
         costs = {"input_spikes": inputs, "output_spikes": outputs, "synaptic_updates": changes}

@@ -50,8 +50,8 @@ GRIDS = {
     "short-term": grid(KAPPAS, (0.1, 0.3, 0.6, 1.0), (2.0, 4.0, 8.0, 16.0)),
     "neuron-trace": grid(KAPPAS, (1.0, 2.0, 4.0, 8.0, 16.0), (1.0, 2.0, 4.0, 8.0), "neuron"),
     "presynaptic": grid(KAPPAS, (0.03, 0.1, 0.3, 1.0), (2.0, 4.0, 8.0, 16.0), "presynaptic"),
-    "spiking-static": [ShortTerm(kappa, site="none") for kappa in (10.0, *KAPPAS, 320.0)],
-    "spiking": grid((80.0, 320.0), (0.03, 0.06), (0.4, 0.8, 1.6)),
+    "spiking-static": [ShortTerm(kappa, site="none") for kappa in (10.0, *KAPPAS, 120.0, 320.0)],
+    "spiking": grid((120.0, 320.0), (0.005, 0.01, 0.02, 0.04), (0.4, 0.8, 1.6)),
 }
 """κ, γ and τ among which validation streams choose: the circuit without short-term plasticity, with
 it, with that of neurons instead of synapses, with one that ignores who won; and spike by spike
@@ -67,8 +67,7 @@ class Bench:
     """The circuit and the data on which it is measured.
 
     ``names`` has the class of each neuron [K]; validation digits choose settings, test digits give
-    figures, and ``spiking`` is how many of both are shown spike by spike. ``thin`` divides the
-    number of settings that are tried.
+    figures. ``thin`` divides the number of settings that are tried.
     """
 
     circuit: ShortTermWTA
@@ -77,7 +76,6 @@ class Bench:
     train: Digits
     validation: Digits
     test: Digits
-    spiking: tuple[int, int]
     streams: int
     seed: int
     thin: int = 1
@@ -127,15 +125,12 @@ class Bench:
 
     def validated(self, condition: str, model: str, constants: ShortTerm, use: Classify) -> Record:
         """Measures accuracy on validation streams."""
-        spiking = model.startswith("spiking")
-        digits = self.validation.first(self.spiking[0]) if spiking else self.validation
-        right = self._recognized(condition, digits, use, Stream.VALIDATION)
+        right = self._recognized(condition, self.validation, use, Stream.VALIDATION)
         return tried(condition, model, constants, right)
 
     def tested(self, condition: str, model: str, use: Classify) -> Record:
         """Measures figures on test streams, which are the same for all models."""
-        digits = self.test.first(self.spiking[1]) if model.startswith("spiking") else self.test
-        right = self._recognized(condition, digits, use, Stream.TEST)
+        right = self._recognized(condition, self.test, use, Stream.TEST)
         return {"transform": condition, "model": model, **figures(right)}
 
     def _recognized(self, condition: str, digits: Digits, use: Classify, name: Stream) -> Tensor:
