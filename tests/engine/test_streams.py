@@ -7,7 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from plastorch.efference import methods
+from plastorch.efference.encoders import resnet, small_resnet
 from plastorch.efference.heads import InverseModel
+from plastorch.efference.method import Weights
 from plastorch.efference.rivals import ESSL, AugSelf, EquiMod
 from plastorch.engine.errors import InputError
 from plastorch.engine.streams import made_with, stream
@@ -28,6 +31,14 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "AugSelf": lambda **made: AugSelf(3, (1, 1), **made),
     "EquiMod": lambda **made: EquiMod(3, (1, 1), **made),
     "ESSL": lambda **made: ESSL(3, **made),
+    **{
+        name: lambda name=name, **made: getattr(methods, name)(
+            nn.Flatten(), 12, (2, 2), Weights(manipulation=1.0), **made
+        )
+        for name in ("SimCLR", "BYOL", "ReLIC")
+    },
+    "resnet": lambda **made: resnet(18, width=2, **made),
+    "small_resnet": lambda **made: small_resnet(width=2, **made),
     "SoftHebbNet": lambda **made: SoftHebbNet(preset("mnist", 1, "quarter"), 1, 28, 10, **made),
     "ShallowSoftHebb": lambda **made: ShallowSoftHebb(5, 6, **made),
     "BackpropMlp": lambda **made: BackpropMlp(5, 6, **made),

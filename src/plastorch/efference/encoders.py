@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from plastorch.engine.errors import check_one_of, check_positive
+from plastorch.engine.streams import made_with
 
 Stem = Literal["cifar", "stl10", "imagenet"]
 """Layers before a ResNet's blocks: a 3 x 3 convolution; a 7 x 7 convolution with stride 2; or the
@@ -62,7 +63,11 @@ class Frozen(Encoder):
 
 
 def resnet(
-    depth: Literal[18, 50] = 18, stem: Stem = "cifar", channels: int = 3, width: int = 64
+    depth: Literal[18, 50] = 18,
+    stem: Stem = "cifar",
+    channels: int = 3,
+    width: int = 64,
+    **made: Any,
 ) -> Encoder:
     """Builds a ResNet without its last layer from torchvision's blocks.
 
@@ -72,6 +77,8 @@ def resnet(
             ``Stem``.
         channels: number of input channels.
         width: channels of the first stage; D is 8 times as many, or 32 times at depth 50.
+        made: generator, device and dtype of the initial weights, as of
+            :func:`~plastorch.efference.heads.projection`.
 
     Returns:
         The encoder; the parts of its trunk have torchvision's names, ``conv1`` to ``layer4``.
@@ -88,17 +95,18 @@ def resnet(
     check_one_of((18, 50), depth=depth)
     check_one_of(get_args(Stem), stem=stem)
     check_positive(channels=channels, width=width)
-    if stem == "cifar":
-        first = nn.Conv2d(channels, width, 3, padding=1, bias=False)
-    else:
-        first = nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
     pool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else None
-    if depth == 18:
-        return _encoder(first, pool, BasicBlock, (2, 2, 2, 2))
-    return _encoder(first, pool, Bottleneck, (3, 4, 6, 3))
+    with made_with(**made):
+        if stem == "cifar":
+            first = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        else:
+            first = nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
+        if depth == 18:
+            return _encoder(first, pool, BasicBlock, (2, 2, 2, 2))
+        return _encoder(first, pool, Bottleneck, (3, 4, 6, 3))
 
 
-def small_resnet(width: int = 32, channels: int = 3, stride: int = 2) -> Encoder:
+def small_resnet(width: int = 32, channels: int = 3, stride: int = 2, **made: Any) -> Encoder:
     """Builds a ResNet that one CPU core trains in a night: three blocks of two convolutions.
 
     An image of 32 x 32 pixels costs 12.3 million multiply-accumulates at the default width.
@@ -108,6 +116,8 @@ def small_resnet(width: int = 32, channels: int = 3, stride: int = 2) -> Encoder
             and a quarter of the side. D is 4 times the width.
         channels: number of input channels.
         stride: stride of the first convolution; 4 suits inputs of 64 x 64 and more.
+        made: generator, device and dtype of the initial weights, as of
+            :func:`~plastorch.efference.heads.projection`.
 
     Raises:
         InputError: an argument is not positive.
@@ -121,8 +131,9 @@ def small_resnet(width: int = 32, channels: int = 3, stride: int = 2) -> Encoder
 
     check_positive(width=width, channels=channels, stride=stride)
     side = max(3, 2 * stride - 1)  # so that no pixel is skipped
-    first = nn.Conv2d(channels, width, side, stride=stride, padding=side // 2, bias=False)
-    return _encoder(first, None, BasicBlock, (1, 1, 1))
+    with made_with(**made):
+        first = nn.Conv2d(channels, width, side, stride=stride, padding=side // 2, bias=False)
+        return _encoder(first, None, BasicBlock, (1, 1, 1))
 
 
 def _encoder(

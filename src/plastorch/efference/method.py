@@ -10,7 +10,7 @@ itself, bit for bit, with the same random numbers.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from plastorch.efference.heads import ActionHead, HeadLosses, InverseModel, Tran
 from plastorch.efference.places import OUTPUT, Reader, check_overflow, read_blocks, shares
 from plastorch.engine.errors import InputError
 
-Head = Callable[[int, Sequence[int]], ActionHead]
+Head = Callable[..., ActionHead]
 """Function from numbers of features and of each factor's classes to a head, such as InverseModel,
 AugSelf, EquiMod or ESSL."""
 Places = str | Mapping[str, float]
@@ -114,6 +114,7 @@ class Method(nn.Module):
         sizes: Sequence[int],
         head: Head = InverseModel,
         at: Places = OUTPUT,
+        **made: Any,
     ) -> None:
         """Makes the head last, so that other parts start the same without it."""
         if self.weights.factors and len(self.weights.factors) != len(sizes):
@@ -127,8 +128,9 @@ class Method(nn.Module):
         for place in self.places:
             reader = Reader(self.encoder, place, features)
             self.readers.append(reader)
-            self.heads.append(head(reader.features, sizes))
-        factors = torch.tensor(self.weights.factors or [1.0] * len(sizes))
+            self.heads.append(head(reader.features, sizes, **made))
+        given = self.weights.factors or [1.0] * len(sizes)
+        factors = torch.tensor(given, device=made.get("device"))
         self.register_buffer("factors", factors, persistent=False)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:

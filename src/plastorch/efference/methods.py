@@ -7,6 +7,7 @@ Scherr, Guo, Moraitis, *Self-Supervised Learning Through Efference Copies*, Neur
 import math
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,8 @@ class SimCLR(Method):
         hidden: number of hidden units of the projection.
         out: dimension P of the projection.
         temperature: temperature T.
+        made: generator, device and dtype of the initial weights, as of
+            :func:`~plastorch.efference.heads.projection`.
 
     Raises:
         InputError: an argument is out of range.
@@ -61,12 +64,13 @@ class SimCLR(Method):
         hidden: int = 512,
         out: int = 64,
         temperature: float = 0.5,
+        **made: Any,
     ) -> None:
         super().__init__(encoder, weights)
         check_positive(temperature=temperature)
-        self.projection = projection(features, hidden, out)
+        self.projection = projection(features, hidden, out, **made)
         self.temperature = temperature
-        self._add_head(features, sizes, efference, efference_at)
+        self._add_head(features, sizes, efference, efference_at, **made)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
         """Returns :func:`~plastorch.efference.losses.nt_xent` of the projections."""
@@ -121,6 +125,8 @@ class BYOL(TargetMethod):
         hidden: number of hidden units of projection and predictor.
         out: dimension P of both.
         tau: initial τ of the target network.
+        made: generator, device and dtype of the initial weights, as of
+            :func:`~plastorch.efference.heads.projection`.
 
     Raises:
         InputError: an argument is out of range.
@@ -143,11 +149,12 @@ class BYOL(TargetMethod):
         hidden: int = 512,
         out: int = 128,
         tau: float = 0.996,
+        **made: Any,
     ) -> None:
-        head = projection(features, hidden, out, last_norm=False)
+        head = projection(features, hidden, out, last_norm=False, **made)
         super().__init__(encoder, weights, head, tau)
-        self.predictor = projection(out, hidden, out, last_norm=False)
-        self._add_head(features, sizes, efference, efference_at)
+        self.predictor = projection(out, hidden, out, last_norm=False, **made)
+        self._add_head(features, sizes, efference, efference_at, **made)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
         """Returns :func:`~plastorch.efference.losses.byol` of predictions and targets."""
@@ -174,6 +181,8 @@ class ReLIC(TargetMethod):
         temperature: temperature T.
         alpha: weight α of the divergence between both views' distributions.
         tau: initial τ of the target network.
+        made: generator, device and dtype of the initial weights, as of
+            :func:`~plastorch.efference.heads.projection`.
 
     Raises:
         InputError: an argument is out of range.
@@ -198,13 +207,14 @@ class ReLIC(TargetMethod):
         temperature: float = 0.5,
         alpha: float = 1.0,
         tau: float = 0.996,
+        **made: Any,
     ) -> None:
-        super().__init__(encoder, weights, projection(features, hidden, out), tau)
+        super().__init__(encoder, weights, projection(features, hidden, out, **made), tau)
         check_positive(temperature=temperature)
         if not alpha >= 0:
             raise InputError(f"alpha is {alpha}; expected 0 or more")
         self.temperature, self.alpha = temperature, alpha
-        self._add_head(features, sizes, efference, efference_at)
+        self._add_head(features, sizes, efference, efference_at, **made)
 
     def discrimination(self, h: Tensor, views: Tensor) -> Tensor:
         """Returns :func:`~plastorch.efference.losses.relic` of projections and targets."""

@@ -134,6 +134,8 @@ class ESSL(ActionHead):
         sizes: classes of the rotation, (4,), as of
             :class:`~plastorch.efference.values.Rotations`.
         hidden: number of units of both hidden layers.
+        made: generator, device and dtype of the initial weights, as of
+            :func:`~plastorch.efference.heads.projection`.
 
     Raises:
         InputError: sizes are not (4,).
