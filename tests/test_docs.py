@@ -356,9 +356,9 @@ def test_tables_of_claims_say_what_the_results_say(monkeypatch: pytest.MonkeyPat
     monkeypatch.syspath_prepend(DOCS)
     from results import claims, draw_speed
 
-    (result,) = (json.loads(path.read_text()) for path in (RESULTS / "ststdp-digits").glob("*"))
+    (result,) = (json.loads(path.read_text()) for path in (RESULTS / "fstdp-synthetic").glob("*"))
     outcomes = Counter(claim["holds"] for claim in result["claims"])
-    html = claims("ststdp-digits", "none-such")._repr_html_()
+    html = claims("fstdp-synthetic", "none-such")._repr_html_()
     total = outcomes[True] + outcomes[False]
     assert f"{outcomes[True]} of {total} asserted claims hold" in html
     assert html.count("<td>does not hold</td>") == outcomes[False]
