@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 from plastorch.engine.errors import InputError
-from plastorch.rank import RankClassifier, RankCoder, fitting
+from plastorch.rank import RankClassifier, RankCoder, estimator_file, fitting
 from plastorch.rank.thresholds import MOST_TRIED
 
 SMALL: dict[str, Any] = {
@@ -182,8 +182,9 @@ def test_bad_samples_leave_a_stream_as_it_was(fitted: RankClassifier, noisy: Ser
     "settings",
     [
         {},
-        {"core": "lstm", "folds": 3, "alpha": 0.5},
-        {"core": "convolutional", "thresholds": "per-step", "missing": "mask"},
+        {"core": "lstm", "folds": 3, "alpha": 0.5, "class_weight": "balanced", "n_jobs": 1},
+        {"core": "convolutional", "thresholds": "per-step", "missing": "mask", "batch_size": 16},
+        {"class_weight": {"up": 2, "down": 1}, "random_state": np.random.RandomState(3)},
     ],
 )
 def test_files(noisy: Series, tmp_path: Path, settings: dict[str, Any]) -> None:
@@ -195,6 +196,13 @@ def test_files(noisy: Series, tmp_path: Path, settings: dict[str, Any]) -> None:
         np.testing.assert_array_equal(own, theirs)
     assert loaded.score(X, y) == model.score(X, y)
     assert loaded.validation_cost_ == model.validation_cost_
+    machine = {"device": "auto", "n_jobs": None}
+    seed = settings.get("random_state") and np.random.RandomState(3).randint(2**31 - 1)
+    known = {} if seed is None else {"random_state": seed}
+    assert loaded.get_params() == model.get_params() | machine | known
+    again = loaded.set_params(device=model.device).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    loaded = RankClassifier.load(path)
     with pytest.raises(InputError, match="held-out series are not in the file"):
         loaded.set_price(0.5)
     damaged = bytearray(path.read_bytes())
@@ -204,10 +212,35 @@ def test_files(noisy: Series, tmp_path: Path, settings: dict[str, Any]) -> None:
         RankClassifier.load(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("folds", 0, "folds is 0"),
+        ("objective", "rank", "objective is 'rank'"),
+        ("batch_size", -4, "batch_size is -4"),
+        ("learning_rate", 0.0, "learning_rate is 0"),
+        ("random_state", -1, "-1 is not a whole number"),
+        ("class_weight", "none", "class_weight is none"),
+    ],
+)
+def test_files_of_wrong_arguments_are_refused(
+    fitted: RankClassifier, tmp_path: Path, name: str, value: Any, message: str
+) -> None:
+    path = tmp_path / "model"
+    fitted.save(path)
+    saved = estimator_file.read(path)
+    estimator_file.write(path, saved._replace(params=saved.params | {name: value}))
+    with pytest.raises(InputError, match=f"{path} is not a classifier.*{message}"):
+        RankClassifier.load(path)
+
+
 def test_files_hold_named_cores_only(noisy: Series, tmp_path: Path) -> None:
     model = small(core=lambda channels: nn.GRU(channels, 4), epochs=1).fit(*noisy)
     assert isinstance(model.coder_, RankCoder)
     with pytest.raises(InputError, match="core is"):
+        model.save(tmp_path / "model")
+    model = small(epochs=1, class_weight={("up",): 1, "up": 1, "down": 2}).fit(*noisy)
+    with pytest.raises(InputError, match=r"class_weight is .* text or numbers"):
         model.save(tmp_path / "model")
     with pytest.raises(InputError, match="missing; expected a classifier"):
         RankClassifier.load(tmp_path / "none")

@@ -1,9 +1,8 @@
 """Scikit-learn estimator for early classification of time series."""
 
 from collections.abc import Callable, Hashable
-from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -13,12 +12,18 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from plastorch.engine.device import select_device
-from plastorch.engine.errors import InputError, check_counts, check_one_of, check_positive
+from plastorch.engine.errors import InputError
 from plastorch.engine.estimators import as_labels, classes_of, codes_of, seed_of
-from plastorch.rank.cores import CORES, Core
+from plastorch.rank.cores import Core
 from plastorch.rank.estimator_file import Saved, read, write
-from plastorch.rank.fitting import AT_ONCE, Fitting, HeldOut, class_weights, train
+from plastorch.rank.fitting import (
+    AT_ONCE,
+    Fitting,
+    HeldOut,
+    check_arguments,
+    class_weights,
+    train,
+)
 from plastorch.rank.model import Answer, Listener
 from plastorch.rank.objectives import Objective
 from plastorch.rank.series import (
@@ -31,7 +36,7 @@ from plastorch.rank.series import (
     ragged,
     scaling_of,
 )
-from plastorch.rank.thresholds import check_between, costs
+from plastorch.rank.thresholds import costs
 
 
 class Early(NamedTuple):
@@ -160,9 +165,10 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             InputError: unusable series, labels or constructor argument.
         """
-        self._check_arguments()
+        params = self.get_params(deep=False)
+        check_arguments(**params)
         # a copy gets the attributes, so that a failure leaves a fitted estimator as it was
-        seen = type(self)(**self.get_params(deep=False))
+        seen = type(self)(**params)
         series = seen._series(X, self.missing, reset=True)
         labels = as_labels(y, len(series.lengths), "series")
         classes = classes_of(labels, "y")
@@ -176,12 +182,7 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         coder, self._held_out = train(self, fitting)
         steps = len(series.values)
-        params = {
-            "core": self.core,
-            "hidden_size": int(self.hidden_size),
-            "alpha": self.alpha,
-            "missing": self.missing,
-        }
+        params |= {"hidden_size": int(self.hidden_size), "random_state": fitting.seed}
         self._set(Saved(params, classes, coder, scaling=scaling, steps=steps, cost=0.0))
         for name in ("n_features_in_", "feature_names_in_"):  # only tables have them
             if hasattr(seen, name):
@@ -327,7 +328,8 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             path: file to write.
 
         Raises:
-            InputError: the core is not a named one, or classes are neither text nor numbers.
+            InputError: the core is not a named one, classes are neither text nor numbers, or
+                ``class_weight`` has others.
         """
         check_is_fitted(self)
         saved = Saved(
@@ -344,8 +346,8 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def load(cls, path: str | Path) -> "RankClassifier":
         """Reads an estimator that :meth:`save` wrote; nothing in the file is executed.
 
-        The file holds what answering needs. Of the constructor's arguments these are ``core``,
-        ``hidden_size``, ``alpha`` and ``missing``; the others get their defaults.
+        The constructor's arguments are those of training, except ``device`` and ``n_jobs``, which
+        depend on the machine and have their defaults.
 
         Args:
             path: file to read.
@@ -414,22 +416,3 @@ class RankClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _named(self, answer: Answer | None) -> Answer | None:
         """Returns an answer with the class in place of the class's number."""
         return answer and answer._replace(label=self.classes_[answer.label])
-
-    def _check_arguments(self) -> None:
-        check_counts(
-            hidden_size=self.hidden_size,
-            folds=self.folds,
-            epochs=self.epochs,
-            patience=self.patience,
-            batch_size=1 if self.batch_size is None else self.batch_size,
-        )
-        if self.n_jobs is not None and not (isinstance(self.n_jobs, Integral) and self.n_jobs):
-            raise InputError(f"n_jobs is {self.n_jobs!r}; expected a whole number, not 0, or None")
-        check_positive(learning_rate=self.learning_rate)
-        check_between(alpha=self.alpha, training_threshold=self.training_threshold)
-        check_one_of(get_args(Objective), objective=self.objective)
-        check_one_of(("constant", "per-step"), thresholds=self.thresholds)
-        check_one_of(get_args(Missing), missing=self.missing)
-        if not callable(self.core):
-            check_one_of(CORES, core=self.core)
-        select_device(self.device)

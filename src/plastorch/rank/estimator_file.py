@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from plastorch.engine.errors import InputError, check_one_of
+from plastorch.engine.errors import InputError
 from plastorch.engine.safe_file import (
     Arrays,
     Settings,
+    as_in,
     check_count,
     check_types,
     read_arrays,
@@ -18,23 +19,27 @@ from plastorch.engine.safe_file import (
     write_file,
 )
 from plastorch.rank.cores import CORES, make_coder
-from plastorch.rank.fitting import together
+from plastorch.rank.fitting import check_arguments, together
 from plastorch.rank.model import RankCoder
 from plastorch.rank.series import Scaling
-from plastorch.rank.thresholds import check_between
 
-FORMAT = 2
+FORMAT = 3
 ENTRY = "plastorch.RankClassifier"
 MOST = {"hidden_size": 1 << 16, "channels": 1 << 20, "steps": 1 << 32, "networks": 1 << 10}
 """Largest sizes of a file."""
 MOST_WEIGHTS = 1 << 30
+_NAMES = dict.fromkeys(("core", "objective", "thresholds", "missing"), "")
+_COUNTS = dict.fromkeys(("hidden_size", "folds", "epochs", "patience", "random_state"), 1)
+_NUMBERS = dict.fromkeys(("alpha", "training_threshold", "learning_rate"), 0.5)
+_PARAMS = {**_NAMES, **_COUNTS, **_NUMBERS}
+"""Arguments in a file, with examples of their types; there are also batch_size and class_weight."""
 
 
 class Saved(NamedTuple):
     """Content of a file."""
 
     params: dict[str, Any]
-    """Core, hidden_size, alpha and missing."""
+    """Arguments of training; random_state is the seed. Files don't hold device and n_jobs."""
     classes: NDArray[Any]
     """Classes [C]."""
     coder: RankCoder
@@ -60,7 +65,7 @@ def write(path: Path, saved: Saved) -> None:
     limits = torch.as_tensor(saved.coder.threshold, dtype=torch.float64).reshape(-1)
     settings: Settings = {
         "format": FORMAT,
-        "params": params | {"alpha": float(params["alpha"])},
+        "params": as_in({name: params[name] for name in _PARAMS}, _PARAMS) | _others(params),
         "classes": classes,
         "networks": len(saved.coder.rnn.networks),  # type: ignore[arg-type]
         "channels": len(saved.scaling.mean),
@@ -71,6 +76,17 @@ def write(path: Path, saved: Saved) -> None:
     }
     scaling = {name: part.numpy() for name, part in saved.scaling._asdict().items()}
     write_file(path, ENTRY, settings, tensors | scaling)
+
+
+def _others(params: dict[str, Any]) -> Settings:
+    """Returns the batch size or None, and the weights of classes as pairs, text or None."""
+    size, weights = params["batch_size"], params["class_weight"]
+    if isinstance(weights, dict):
+        classes = [of.item() if isinstance(of, np.generic) else of for of in weights]
+        if {type(label) for label in classes} not in ({str}, {int}, {float}, {bool}):
+            raise InputError(f"class_weight is {weights}; expected text or numbers in a file")
+        weights = [[of, float(each)] for of, each in zip(classes, weights.values(), strict=True)]
+    return {"batch_size": None if size is None else int(size), "class_weight": weights}
 
 
 def read(path: Path) -> Saved:
@@ -100,8 +116,9 @@ def _build(settings: Settings, file: Any) -> tuple[Saved, Arrays]:
     coder = coder.to_empty(device="cpu")
     coder.load_state_dict({name: torch.from_numpy(arrays[name].copy()) for name in own})
     scaling = Scaling(*(torch.from_numpy(arrays[name].copy()) for name in scale))
+    weights = params["class_weight"]
     saved = Saved(
-        params,
+        params | {"class_weight": dict(weights) if isinstance(weights, list) else weights},
         np.array(classes),
         coder,
         scaling=scaling,
@@ -116,10 +133,12 @@ def _check(settings: Settings) -> None:
     if settings["format"] != FORMAT:
         raise InputError(f"its format is {str(settings['format'])[:200]}; expected {FORMAT}")
     params = settings["params"]
-    check_types(params, {"core": "", "hidden_size": 1, "alpha": 0.5, "missing": ""})
-    check_one_of(CORES, core=params["core"])
-    check_one_of(("error", "mask"), missing=params["missing"])
-    check_between(alpha=params["alpha"])
+    weights = params["class_weight"]
+    check_types(params, _PARAMS | {name: params[name] for name in ("batch_size", "class_weight")})
+    check_arguments(**params)
+    check_count(params["random_state"])
+    if not (weights in (None, "balanced") or isinstance(weights, list)):
+        raise InputError(f"its class_weight is {str(weights)[:200]}")
     for name, most in MOST.items():
         count = params[name] if name in params else settings[name]
         if check_count(count, 1) > most:

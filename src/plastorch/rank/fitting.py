@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -14,19 +15,25 @@ from sklearn.utils.parallel import Parallel, delayed
 from torch import Tensor, nn
 
 from plastorch.engine.device import denormals_flushed, keep_freed_memory, select_device
-from plastorch.engine.errors import InputError
+from plastorch.engine.errors import InputError, check_counts, check_one_of, check_positive
 from plastorch.engine.estimators import as_input_error
 from plastorch.engine.run import Record
 from plastorch.engine.streams import seeded, stream
 from plastorch.learning.phases import EpochOrder, run_phase
 from plastorch.rank.committee import Committee
-from plastorch.rank.cores import make_coder
+from plastorch.rank.cores import CORES, make_coder
 from plastorch.rank.criterion import answer, confidence, mean_over
 from plastorch.rank.model import RankCoder
-from plastorch.rank.objectives import Batch, losses
-from plastorch.rank.series import Series
+from plastorch.rank.objectives import Batch, Objective, losses
+from plastorch.rank.series import Missing, Series
 from plastorch.rank.streams import FitStream
-from plastorch.rank.thresholds import answer_times, constant_threshold, costs, thresholds_per_step
+from plastorch.rank.thresholds import (
+    answer_times,
+    check_between,
+    constant_threshold,
+    costs,
+    thresholds_per_step,
+)
 from plastorch.rank.train import RankSettings, RankTraining
 
 MAX_NORM = 1.0
@@ -90,6 +97,25 @@ def _single(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     """Rounds down to single precision: a threshold rounded up to 1 could not be crossed."""
     near = thresholds.astype(np.float32)
     return np.where(near > thresholds, np.nextafter(near, np.float32(0)), near)
+
+
+def check_arguments(
+    *, core: Any, batch_size: Any, device: str = "cpu", n_jobs: Any = None, **others: Any
+) -> None:
+    """Raises InputError unless an estimator's arguments, except class_weight and random_state, are
+    usable."""
+    counts = {name: others[name] for name in ("hidden_size", "folds", "epochs", "patience")}
+    check_counts(**counts, batch_size=1 if batch_size is None else batch_size)
+    if n_jobs is not None and not (isinstance(n_jobs, Integral) and n_jobs):
+        raise InputError(f"n_jobs is {n_jobs!r}; expected a whole number, not 0, or None")
+    check_positive(learning_rate=others["learning_rate"])
+    check_between(alpha=others["alpha"], training_threshold=others["training_threshold"])
+    check_one_of(get_args(Objective), objective=others["objective"])
+    check_one_of(("constant", "per-step"), thresholds=others["thresholds"])
+    check_one_of(get_args(Missing), missing=others["missing"])
+    if not callable(core):
+        check_one_of(CORES, core=core)
+    select_device(device)
 
 
 def class_weights(class_weight: Any, labels: NDArray[Any]) -> Tensor | None:

@@ -51,7 +51,9 @@ def test_it_is_the_estimator_with_its_defaults_but_for_dropout_and_passes() -> N
     assert FilesTablesConfig().estimator_dropout == FileClassifier().dropout
     fold = Fold(make_corpus(120), 0, folds=3, neurons=60, references=20, seed=0)
     whole, *curve = estimator(fold, 0.3, 20)
-    model = FileClassifier(epochs=20, dropout=0.3, random_state=0).fit(fold.train, fold.train_labels)
+    model = FileClassifier(epochs=20, dropout=0.3, random_state=0).fit(
+        fold.train, fold.train_labels
+    )
     sure, right = (
         model.predict_proba(fold.test).max(1),
         model.predict(fold.test) == fold.test_labels,
