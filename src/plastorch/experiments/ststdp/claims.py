@@ -1,6 +1,7 @@
 """Claims of a ststdp-digits run from its metrics."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from plastorch.engine.run import Claim
 from plastorch.experiments.claims import Origin, above, asserted, below
@@ -85,52 +86,57 @@ def _ratio(value: float) -> float:
     return max(value, 1 / value)
 
 
+class _Rivals(NamedTuple):
+    """Networks that learned from labels, the best of which a circuit is compared with."""
+
+    id: str
+    words: str
+    models: list[str]
+    origin: Origin = "paper"
+
+
+def _rivals(models: Sequence[str]) -> list[_Rivals]:
+    """Returns networks that learned from transforming or still digits, by what they see."""
+    frames = [model for model in FRAME_NETS if model in models]
+    recurrent = [model for model in RECURRENT_NETS if model in models]
+    moving = "trained by backpropagation on transforming digits"
+    still = "trained by backpropagation on the still digits that it learned from"
+    found = [
+        _Rivals("frame-nets", f"networks that see one frame, {moving}", frames),
+        _Rivals("recurrent-nets", f"recurrent networks, {moving}", recurrent),
+        _Rivals(
+            "smoothed",
+            f"moving averages of what a network sees in one frame, {moving}",
+            [f"smoothed-{model}" for model in frames],
+            "ours",
+        ),
+        _Rivals(
+            "unaware-nets",
+            f"networks that see one frame, {still}",
+            [f"static-{model}" for model in frames],
+            "ours",
+        ),
+    ]
+    return [rivals for rivals in found if rivals.models]
+
+
 def _comparisons(found: dict[str, float], transform: str, models: Sequence[str]) -> Iterator[Claim]:
-    """Compares the circuit, by its rates and spike by spike, with networks that learned from
-    labels, of still digits or streams."""
+    """Compares the circuit, by its rates and spike by spike, with networks and with itself without
+    short-term plasticity."""
 
     def of(model: str) -> float:
         return found[f"{field(transform, model.replace('-', '_'))}_accuracy"]
 
-    frames = [model for model in FRAME_NETS if model in models]
-    moving = "trained by backpropagation on transforming digits"
-    still = "trained by backpropagation on the still digits that it learned from"
-    groups: tuple[tuple[str, str, str, list[str], Origin], ...] = (
-        ("frame-nets", "networks that see one frame", moving, frames, "paper"),
-        (
-            "recurrent-nets",
-            "recurrent networks",
-            moving,
-            [model for model in RECURRENT_NETS if model in models],
-            "paper",
-        ),
-        (
-            "smoothed",
-            "moving averages of what a network sees in one frame",
-            moving,
-            [f"smoothed-{model}" for model in frames],
-            "ours",
-        ),
-        (
-            "unaware-nets",
-            "networks that see one frame",
-            still,
-            [f"static-{model}" for model in frames],
-            "ours",
-        ),
-    )
-    for name, words, trained, rivals, origin in groups:
-        if rivals:
-            best = max(rivals, key=of)
-            than = f"better than {words}, {trained}; the best is {best}"
-            for ours, form, mark in FORMS:
-                yield above(
-                    f"{transform}{mark}-above-{name}",
-                    f"{transform} ({form}): {than}",
-                    of(ours),
-                    of(best),
-                    origin=origin,
-                )
+    for rivals in _rivals(models):
+        best = max(rivals.models, key=of)
+        for ours, form, mark in FORMS:
+            yield above(
+                f"{transform}{mark}-above-{rivals.id}",
+                f"{transform} ({form}): better than {rivals.words}; the best is {best}",
+                of(ours),
+                of(best),
+                origin=rivals.origin,
+            )
     for ours, form, mark in FORMS:
         yield above(
             f"{transform}{mark}-above-static",
