@@ -269,7 +269,8 @@ def describe(device: torch.device) -> str:
     """Describes the device and its hardware in words."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({_processor()}, {torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"{device} ({_processor()}, {threads} {'thread' if threads == 1 else 'threads'})"
 
 
 def versions() -> dict[str, str]:
