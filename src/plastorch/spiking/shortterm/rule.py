@@ -31,8 +31,8 @@ class ShortTerm:
 
     Args:
         kappa: inverse temperature of the competition.
-        gamma: gain, the share of a difference taken up in one step by a neuron certain to win; spike
-            by spike, in each of its spikes, where about 0.01 suits the default timing.
+        gamma: gain, the share of a difference taken up in one step by a neuron certain to win; in
+            a circuit that spikes, at each spike, where about 0.01 suits the default timing.
         tau: time constant of F, in steps (in seconds where there are spikes).
         update: "track": F takes up x - W - F, as the Kalman filter does; "accumulate": x - W.
         site: place of short-term memory: "synapse"; "neuron", a trace of each neuron's activity
