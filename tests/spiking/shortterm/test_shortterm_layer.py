@@ -202,6 +202,9 @@ def test_bad_inputs() -> None:
         for use in (net.forward, net.learn):
             with pytest.raises(InputError, match=words):
                 use(x, state)
+    for empty in (torch.zeros(0, 2, 6), torch.zeros(3, 0, 6)):
+        with pytest.raises(InputError, match=r"x has shape .*a frame and a stream"):
+            net.learn(empty)
     with pytest.raises(InputError, match=r"values go from 0\.0 to 2\.0; expected 0 to 1"):
         net.learn(2 * torch.eye(6)[None])
     with pytest.raises(InputError, match="out_features is 0"):

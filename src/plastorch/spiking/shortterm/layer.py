@@ -129,7 +129,8 @@ class ShortTermWTA(OnlineLayer):
             Posteriors of the frames as in :meth:`forward`, the new state, and updates.
 
         Raises:
-            InputError: if shapes don't fit, or, on a CPU, inputs are not in [0, 1].
+            InputError: if shapes don't fit, there is no frame or no stream, or, on a CPU, inputs
+                are not in [0, 1].
         """
         with full_precision(x.device):
             return self._step(self._checked(x), state, generator)
@@ -141,6 +142,8 @@ class ShortTermWTA(OnlineLayer):
         self, x: Tensor, state: ShortTermState | None, generator: torch.Generator | None
     ) -> Step:
         """Returns output, next state and updates for checked frames."""
+        if 0 in x.shape:
+            raise InputError(f"x has shape {tuple(x.shape)}; expected a frame and a stream or more")
         output, after = self._answer(x, state)
         own = {name: getattr(self, name) for name in LongTermState._fields}
         begun = LongTermState(*(part.expand(x.shape[1], *part.shape) for part in own.values()))
