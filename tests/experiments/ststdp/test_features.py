@@ -65,6 +65,15 @@ def test_a_run_has_figures_and_costs_of_every_model(
     assert arrays["curve_rotation_features-short-term"].shape == (32,)
 
 
+def test_networks_can_be_left_out(tmp_path: Path, context: Callable[..., Context]) -> None:
+    whole = measure(replace(SMALL, models=("cnn",)), context(tmp_path / "cnn"))["metrics"]
+    metrics = measure(replace(SMALL, models=()), context(tmp_path / "none"))["metrics"]
+    assert "rotation_pixels_cnn_accuracy" in whole and "rotation_pixels_lstm_accuracy" not in whole
+    assert not [name for name in metrics if "cnn" in name or "lstm" in name]
+    accuracies = {name for name in metrics if name.endswith("accuracy")}
+    assert accuracies and all(whole[name] == metrics[name] for name in accuracies)
+
+
 def test_what_was_stopped_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
 ) -> None:
@@ -147,6 +156,7 @@ def test_validation_chooses_among_the_same_settings_for_both_inputs() -> None:
     [
         ({"transforms": ("mixed",)}, "transforms are .'mixed'.; expected some of"),
         ({"transforms": ()}, "transforms are"),
+        ({"models": ("gru",)}, "models are .'gru'.; expected some of"),
         ({"epochs": 0}, "epochs is 0"),
         ({"validation_digits": 10}, "validation_digits is 10; expected 20 or more: streams"),
     ],

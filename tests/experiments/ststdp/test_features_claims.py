@@ -2,6 +2,7 @@
 
 import pytest
 
+from plastorch.experiments.ststdp.features import MODELS
 from plastorch.experiments.ststdp.features_claims import claims
 
 GOOD = {
@@ -20,7 +21,7 @@ def found(transform: str = "scale", **changes: float) -> dict[str, float]:
 
 
 def test_all_claims_hold_of_good_figures() -> None:
-    rows = {claim.id: claim for claim in claims(found(), ["scale"], True)}
+    rows = {claim.id: claim for claim in claims(found(), ["scale"], MODELS, True)}
     assert list(rows) == [
         "scale-features",
         "scale-above-static",
@@ -46,14 +47,20 @@ def test_all_claims_hold_of_good_figures() -> None:
     ],
 )
 def test_each_claim_can_fail(model: str, value: float, name: str) -> None:
-    rows = claims(found(**{model: value}), ["scale"], True)
+    rows = claims(found(**{model: value}), ["scale"], MODELS, True)
     assert [claim.id for claim in rows if not claim.holds] == [name]
 
 
 def test_under_occlusion_pixels_need_no_features() -> None:
-    rows = claims(found("occlusion"), ["occlusion"], True)
+    rows = claims(found("occlusion"), ["occlusion"], MODELS, True)
     assert "occlusion-features" not in [claim.id for claim in rows] and len(rows) == 3
 
 
 def test_a_smoke_run_proves_nothing() -> None:
-    assert {claim.holds for claim in claims(found(), ["scale"], False)} == {None}
+    assert {claim.holds for claim in claims(found(), ["scale"], MODELS, False)} == {None}
+
+
+def test_networks_that_were_left_out_are_in_no_claim() -> None:
+    circuits = {k: v for k, v in found().items() if "cnn" not in k and "lstm" not in k}
+    rows = claims(circuits, ["scale"], (), True)
+    assert [claim.id for claim in rows] == ["scale-features", "scale-above-static"]

@@ -21,7 +21,7 @@ from plastorch.experiments.preset_defaults import Count
 from plastorch.experiments.ststdp.circuits import NamedCircuit
 from plastorch.experiments.ststdp.contest import Contest, Films, Seen
 from plastorch.experiments.ststdp.encoder import Encoder
-from plastorch.experiments.ststdp.features_claims import claims
+from plastorch.experiments.ststdp.features_claims import RIVALS, claims
 from plastorch.experiments.ststdp.features_jobs import Stage
 from plastorch.experiments.ststdp.measuring import QUICK_THIN, Bench
 from plastorch.experiments.ststdp.metrics import curves, metrics
@@ -32,6 +32,8 @@ from plastorch.spiking.shortterm.learning import SpikeLearning
 from plastorch.spiking.shortterm.streams import Learning, Stream
 
 TRANSFORMS = ("occlusion", "rotation", "translation", "scale", "contrast")
+MODELS = tuple(RIVALS)
+"""Networks that learn by backpropagation from films of each transform, on pixels and on features."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,22 @@ class FeaturesConfig(DigitSets):
         test_digits: number of test digits.
         streams: number of streams that run side by side.
         transforms: transforms of the digits, one after the other.
+        models: networks that learn by backpropagation from films of each transform, on pixels and
+            on features; none if empty.
         passes: number of passes of the circuits over digits at rest.
         epochs: maximum number of epochs of the networks that learn by backpropagation.
     """
 
     transforms: tuple[str, ...] = TRANSFORMS
+    models: tuple[str, ...] = MODELS
     passes: Count = 4
     epochs: Count = 20
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_names("transforms", self.transforms, TRANSFORMS)
+        if self.models:
+            check_names("models", self.models, MODELS)
 
 
 class FeatureNetworks(nn.Module):
@@ -74,7 +81,9 @@ class FeatureNetworks(nn.Module):
         )
         self.rivals = nn.ModuleDict(
             {
-                name: rivals(side, self.encoder.maps, classes, (seed, Stream.WEIGHTS, place))
+                name: rivals(
+                    config.models, side, self.encoder.maps, classes, (seed, Stream.WEIGHTS, place)
+                )
                 for place, name in enumerate(TRANSFORMS)
                 if name in config.transforms
             }
@@ -128,9 +137,9 @@ def measure(config: FeaturesConfig, context: Context) -> dict[str, Any]:
     measured = metrics(records)
     ours = [measured[f"{name}_features_short_term_accuracy"] for name in config.transforms]
     head = {"test_accuracy": sum(ours) / len(ours)}
-    evidence = replace(config, transforms=TRANSFORMS) == FeaturesConfig()
+    evidence = replace(config, transforms=TRANSFORMS, models=MODELS) == FeaturesConfig()
     evidence = evidence and not (context.quick or images.notice)
-    found = claims(measured, config.transforms, evidence)
+    found = claims(measured, config.transforms, config.models, evidence)
     return context.finish(started, loop, head | nets.sizes() | measured, found)
 
 
@@ -202,8 +211,9 @@ class _Run:
                 return iter(self.screen.kept(transform, Stream.VALIDATION))
             return self.screen.films(transform, Stream.TRAINING, place, epoch)
 
-        shown = Films(shown=films, epochs=self.config.epochs)
-        self.loop.run(Contest(f"contest-{transform}", nets, WINDOWS, shown))
+        if nets:
+            shown = Films(shown=films, epochs=self.config.epochs)
+            self.loop.run(Contest(f"contest-{transform}", nets, WINDOWS, shown))
         records = self.context.run.records()
         self.loop.run(Jobs(f"smoothing-{transform}", stage.smoothing_jobs(records, thin)))
         records = self.context.run.records()

@@ -7,14 +7,18 @@ from plastorch.experiments.claims import above, asserted, at_least
 
 GAIN = 0.15
 """Least gain of features over pixels, where digits turn, move, grow or fade."""
+RIVALS = {"cnn": "a convolutional network", "lstm": "an LSTM"}
+"""Networks that learn by backpropagation, in words."""
 
 
-def claims(found: dict[str, float], transforms: Sequence[str], evidence: bool) -> list[Claim]:
+def claims(
+    found: dict[str, float], transforms: Sequence[str], models: Sequence[str], evidence: bool
+) -> list[Claim]:
     """Returns the claims about each transform, all ours, not judged without evidence."""
-    return asserted((row for name in transforms for row in _rows(found, name)), evidence)
+    return asserted((row for name in transforms for row in _rows(found, name, models)), evidence)
 
 
-def _rows(found: dict[str, float], transform: str) -> Iterator[Claim]:
+def _rows(found: dict[str, float], transform: str, models: Sequence[str]) -> Iterator[Claim]:
     def of(model: str) -> float:
         return found[f"{transform}_{model}_accuracy"]
 
@@ -33,7 +37,9 @@ def _rows(found: dict[str, float], transform: str) -> Iterator[Claim]:
         ours,
         of("features_static"),
     )
-    for name, words in (("cnn", "a convolutional network"), ("lstm", "an LSTM")):
+    for name, words in RIVALS.items():
+        if name not in models:
+            continue
         rival = max(("pixels", "features"), key=lambda kind: of(f"{kind}_{name}"))
         yield above(
             f"{transform}-above-{name}",

@@ -108,11 +108,11 @@ WINDOWS = {
 
 
 def rivals(
-    side: int, maps: tuple[int, int, int], classes: int, path: tuple[int, ...]
+    models: Sequence[str], side: int, maps: tuple[int, int, int], classes: int, path: tuple[int, ...]
 ) -> nn.ModuleDict:
-    """Returns a convolutional network and an LSTM on images of side x side pixels, and such ones on
-    maps [C, H, W], with weights drawn at ``path``; each is about as large as a circuit of 400
-    neurons on these inputs."""
+    """Returns some models, of a convolutional network and an LSTM, on images of side x side pixels
+    and on maps [C, H, W], with weights drawn at ``path``; each is about as large as a circuit of
+    400 neurons on these inputs."""
     features = math.prod(maps)
     make: dict[str, Callable[[], nn.Module]] = {
         "pixels-cnn": lambda: MODELS["cnn"].make(side, classes),
@@ -120,7 +120,8 @@ def rivals(
         "features-cnn": lambda: maps_cnn(maps, classes),
         "features-lstm": lambda: RecurrentNet(nn.LSTM(features, 84), 84, classes),
     }
-    return networks(make, make, path, lambda name: make[name]())
+    wanted = [name for name in make if name.split("-")[1] in models]
+    return networks(wanted, make, path, lambda name: make[name]())
 
 
 def multiply_accumulates(net: nn.Module, x: Tensor) -> float:
