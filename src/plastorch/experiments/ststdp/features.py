@@ -33,7 +33,7 @@ from plastorch.spiking.shortterm.streams import Learning, Stream
 
 TRANSFORMS = ("occlusion", "rotation", "translation", "scale", "contrast")
 MODELS = tuple(RIVALS)
-"""Networks that learn by backpropagation from films of each transform, on pixels and on features."""
+"""Networks that learn by backpropagation from films of each transform, on both kinds of input."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,11 @@ WINDOWS = {
 
 
 def rivals(
-    models: Sequence[str], side: int, maps: tuple[int, int, int], classes: int, path: tuple[int, ...]
+    models: Sequence[str],
+    side: int,
+    maps: tuple[int, int, int],
+    classes: int,
+    path: tuple[int, ...],
 ) -> nn.ModuleDict:
     """Returns some models, of a convolutional network and an LSTM, on images of side x side pixels
     and on maps [C, H, W], with weights drawn at ``path``; each is about as large as a circuit of
