@@ -10,6 +10,7 @@ import torch
 
 from plastorch.engine.checkpoint import load_tensors
 from plastorch.engine.errors import InputError, Interrupted
+from plastorch.engine.run import Record
 from plastorch.experiments.context import Context
 from plastorch.experiments.ststdp import circuits, contest, encoder, features_jobs
 from plastorch.experiments.ststdp.features import FeatureNetworks, FeaturesConfig, measure
@@ -149,6 +150,23 @@ def test_validation_chooses_among_the_same_settings_for_both_inputs() -> None:
     stage = Stage(transform="scale", screen=None, circuits={}, nets={}, encoder_macs=0)  # type: ignore[arg-type]
     assert stage.chosen(rows, "pixels", "short-term") == SETTINGS["short-term"][3]
     assert stage.chosen(rows, "features", "short-term") == SETTINGS["short-term"][-1]
+
+
+def test_the_best_spiking_settings_of_a_trial_are_tried_on_all_films(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[..., Context]
+) -> None:
+    monkeypatch.setattr(features_jobs, "FINALISTS", 1)
+    run = context(tmp_path)
+    measure(replace(SMALL, models=(), validation_digits=8), run)
+    for kind in ("pixels", "features"):
+        rows = [r for r in run.run.records() if r.get("model") == f"{kind}-spiking"]
+        trials = {_constants(r): float(r["trial_accuracy"]) for r in rows if "trial_accuracy" in r}
+        finals = [_constants(r) for r in rows if "validation_accuracy" in r]
+        assert len(trials) == 3 and finals == [max(trials, key=lambda row: trials[row])]
+
+
+def _constants(row: Record) -> tuple[Any, ...]:
+    return row["kappa"], row["gamma"], row["tau"]
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,8 @@ class _Run:
             encoder_macs=self.nets.encoder.macs,
         )
         self.loop.run(Jobs(f"settings-{transform}", stage.settings_jobs(thin)))
+        records = self.context.run.records()
+        self.loop.run(Jobs(f"finals-{transform}", stage.final_jobs(records)))
         place = TRANSFORMS.index(transform)
 
         def films(epoch: int) -> Iterator[Seen]:

@@ -27,6 +27,9 @@ SETTINGS = {
 }
 """κ, γ and τ among which validation films choose, the same for pixels and features: without
 short-term plasticity, with it, and spike by spike, where γ is per output spike and τ in seconds."""
+TRIAL, FINALISTS = 5, 6
+"""One of so many validation films tries all spiking settings, which take longest; so many of the
+best are tried on all films."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,18 +45,35 @@ class Stage:
 
     def settings_jobs(self, thin: int) -> list[Job]:
         """Returns one job per circuit and setting; ``thin`` divides the number of settings."""
-
-        def validate(kind: str, model: str, constants: ShortTerm) -> list[Record]:
-            films = self.screen.frames(self.transform, Stream.VALIDATION, kind)
-            right = followed(self._circuit(kind, model, constants), films)
-            return [tried(self.transform, f"{kind}-{model}", constants, right)]
-
         return [
-            partial(validate, kind, model, constants)
+            partial(self._trial if model == "spiking" else self._validate, kind, model, constants)
             for model, settings in SETTINGS.items()
             for kind in INPUTS
             for constants in settings[::-thin]
         ]
+
+    def final_jobs(self, records: Sequence[Record]) -> list[Job]:
+        """Returns one job per spiking setting that was among the best in its trial."""
+        jobs: list[Job] = []
+        for kind in INPUTS:
+            asked = self.transform, f"{kind}-spiking"
+            trials = [row for row in records if "trial_accuracy" in row]
+            rows = [row for row in trials if (row["transform"], row["model"]) == asked]
+            rows.sort(key=lambda row: -float(row["trial_accuracy"]))
+            best = (_setting(row, "spiking") for row in rows[:FINALISTS])
+            jobs += [partial(self._validate, kind, "spiking", constants) for constants in best]
+        return jobs
+
+    def _validate(self, kind: str, model: str, constants: ShortTerm) -> list[Record]:
+        films = self.screen.frames(self.transform, Stream.VALIDATION, kind)
+        right = followed(self._circuit(kind, model, constants), films)
+        return [tried(self.transform, f"{kind}-{model}", constants, right)]
+
+    def _trial(self, kind: str, model: str, constants: ShortTerm) -> list[Record]:
+        films = self.screen.frames(self.transform, Stream.VALIDATION, kind)
+        right = followed(self._circuit(kind, model, constants), films[: -(-len(films) // TRIAL)])
+        record = tried(self.transform, f"{kind}-{model}", constants, right)
+        return [record | {"trial_accuracy": record.pop("validation_accuracy")}]
 
     def smoothing_jobs(self, records: Sequence[Record], thin: int) -> list[Job]:
         """Returns one job per model without memory and time constant of a moving average."""
@@ -98,9 +118,7 @@ class Stage:
 
     def chosen(self, records: Sequence[Record], kind: str, model: str) -> ShortTerm:
         """Returns the constants of a circuit that validation films chose."""
-        row = selected(records, self.transform, f"{kind}-{model}")
-        setting = row["kappa"], row["gamma"], row["tau"]
-        return next(one for one in SETTINGS[model] if (one.kappa, one.gamma, one.tau) == setting)
+        return _setting(selected(records, self.transform, f"{kind}-{model}"), model)
 
     def _circuit(self, kind: str, model: str, constants: ShortTerm) -> Classify:
         bench = self.circuits[kind]
@@ -144,3 +162,9 @@ class Stage:
             "macs": multiply_accumulates(self.nets[name], x.to(device)),
             "encoder_macs": self.encoder_macs if name.startswith("features") else 0.0,
         }
+
+
+def _setting(row: Record, model: str) -> ShortTerm:
+    """Returns the constants that a record is of."""
+    setting = row["kappa"], row["gamma"], row["tau"]
+    return next(one for one in SETTINGS[model] if (one.kappa, one.gamma, one.tau) == setting)

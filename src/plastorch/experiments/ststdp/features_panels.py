@@ -21,7 +21,7 @@ MODELS = {
 """Names of the models that are drawn."""
 _DRAWN = (
     "unsupervised|habituation|(learning|names)-.*"
-    f"|(settings|smoothing|tests)-({'|'.join(TRANSFORMS)})"
+    f"|(settings|finals|smoothing|tests)-({'|'.join(TRANSFORMS)})"
 )
 """Phases whose records have no order of their own, or that need no figure."""
 
