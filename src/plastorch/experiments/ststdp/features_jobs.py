@@ -28,8 +28,8 @@ SETTINGS = {
 """κ, γ and τ among which validation films choose, the same for pixels and features: without
 short-term plasticity, with it, and spike by spike, where γ is per output spike and τ in seconds."""
 TRIAL, FINALISTS = 5, 6
-"""Spiking settings take longest: all are tried on one of so many validation films, and so many of the
-best on all films."""
+"""Spiking settings take longest: all are tried on one of so many validation films, and so many of
+the best on all films."""
 
 
 @dataclass(frozen=True, kw_only=True)
