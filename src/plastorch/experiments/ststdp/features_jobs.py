@@ -54,14 +54,13 @@ class Stage:
 
     def final_jobs(self, records: Sequence[Record]) -> list[Job]:
         """Returns one job per spiking setting that was among the best in its trial."""
+        trials = [r for r in records if "trial_accuracy" in r and r["transform"] == self.transform]
+        trials.sort(key=lambda row: -float(row["trial_accuracy"]))
         jobs: list[Job] = []
         for kind in INPUTS:
-            asked = self.transform, f"{kind}-spiking"
-            trials = [row for row in records if "trial_accuracy" in row]
-            rows = [row for row in trials if (row["transform"], row["model"]) == asked]
-            rows.sort(key=lambda row: -float(row["trial_accuracy"]))
-            best = (_setting(row, "spiking") for row in rows[:FINALISTS])
-            jobs += [partial(self._validate, kind, "spiking", constants) for constants in best]
+            best = [row for row in trials if row["model"] == f"{kind}-spiking"][:FINALISTS]
+            settings = [_setting(row, "spiking") for row in best]
+            jobs += [partial(self._validate, kind, "spiking", constants) for constants in settings]
         return jobs
 
     def _validate(self, kind: str, model: str, constants: ShortTerm) -> list[Record]:

@@ -49,8 +49,8 @@ def accuracy(run: RunData) -> Panel | None:
         name="accuracy-by-transform",
         title="Which model tolerates which transform",
         caption="Share of frames that are recognized in films of digits that transform. ST-STDP, "
-        "static weights and features learned from digits at rest, without labels; CNN and LSTM "
-        "from labeled films of the same transform.",
+        "static weights and features learned from digits at rest, without labels; networks that "
+        "learn by backpropagation, if drawn, from labeled films of the same transform.",
         alt=f"Right answers of each model, for {', '.join(found)}.",
         draw=lambda theme: charts.points(
             {"": found}, x="frames that are recognized", x_unit="%", theme=theme
