@@ -71,7 +71,12 @@ def configuration(result: dict[str, Any]) -> Any:
     """Returns the settings of a run; those that it did not know yet have their defaults."""
     kind = resolved(find(result["experiment"]).config)
     names = {field.name for field in dataclasses.fields(kind)}
-    return kind(**kind().plain() | {k: v for k, v in result["config"].items() if k in names})
+    given = {k: v for k, v in result["config"].items() if k in names}
+    if "estimator" not in given.get("models", ()):
+        given.pop("estimator_dropout", None)  # is of no use there, and had another default
+    else:
+        given.setdefault("estimator_dropout", 0.0)
+    return kind(**kind().plain() | given)
 
 
 @cache

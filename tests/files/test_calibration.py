@@ -201,7 +201,14 @@ def test_few_records_are_all_learned_and_calibrate_networks_that_have_not_seen_t
     for part in range(5):
         net = PatternNetwork(20, 8, 2, generator=stream(2, 0))
         known = torch.from_numpy(parts != part)
-        train(net, bins[known], torch.from_numpy(codes)[known], stream(2, 4, part), epochs=3)
+        train(
+            net,
+            bins[known],
+            torch.from_numpy(codes)[known],
+            stream(2, 4, part),
+            epochs=3,
+            dropout=0.2,
+        )
         logits[parts == part] = -answer(net, bins[~known]).distance.numpy() / 16
     temperature = best_temperature(logits, codes)
     highest = softmax(logits / temperature, 1).max(1)

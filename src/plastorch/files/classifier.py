@@ -60,7 +60,7 @@ class FileClassifier(Learner):
             keys do separately (:mod:`plastorch.files.pairs`).
         bins: number of times at which input neurons may fire, 2 to 254.
         epochs: number of passes over the records. None means 15 in :meth:`update`, and in
-            :meth:`fit` as many as give 5,000 weight updates, but at least 15 and at most 60.
+            :meth:`fit` as many as give 10,000 weight updates, but at least 15 and at most 60.
         learning_rate: peak learning rate in :meth:`fit`, constant one in :meth:`partial_fit`.
         dropout: share of input spikes, 0 to less than 1, left out at random in :meth:`fit` and
             :meth:`update`. It keeps a network of many neurons from memorizing few records.

@@ -26,7 +26,7 @@ from plastorch.spiking.patterns.training import answer, train
 
 HELD_OUT, MOST_HELD_OUT = 10, 10_000
 """One of this many records calibrates the confidence, and this many at most in all."""
-UPDATES, LEAST_EPOCHS, MOST_EPOCHS = 5000, 15, 60
+UPDATES, LEAST_EPOCHS, MOST_EPOCHS = 10_000, 15, 60
 """Number of weight updates that a network learns in, and bounds of the number of passes for it."""
 FEW, PARTS = 500, 5
 """Number of records below which all are learned from, and number of parts for calibration then."""
@@ -43,7 +43,7 @@ class Learner(TrainedClassifier):
         bins: int = 20,
         epochs: int | None = None,
         learning_rate: float = 0.01,
-        dropout: float = 0.0,
+        dropout: float = 0.2,
         batch_size: int = 128,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:

@@ -50,8 +50,8 @@ class FileTagger(Learner):
             tags beyond their single keys; there are none unless they clearly tell more than all
             keys do separately (:mod:`plastorch.files.pairs`).
         bins: number of times at which input neurons may fire, 2 to 254.
-        epochs: number of passes over the records; None means as many as give 5,000 weight updates,
-            but at least 15 and at most 60.
+        epochs: number of passes over the records; None means as many as give 10,000 weight
+            updates, but at least 15 and at most 60.
         learning_rate: peak learning rate.
         dropout: share of input spikes, 0 to less than 1, left out at random in training.
         batch_size: number of records per weight update.
@@ -88,7 +88,7 @@ class FileTagger(Learner):
         bins: int = 20,
         epochs: int | None = None,
         learning_rate: float = 0.01,
-        dropout: float = 0.0,
+        dropout: float = 0.2,
         batch_size: int = 128,
         random_state: int | np.random.RandomState | None = 0,
         separator: str = ",",

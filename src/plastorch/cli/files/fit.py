@@ -47,14 +47,14 @@ class Fit:
         label: column of the classes; records without one are left out.
         out: file for the model.
         seed: random seed, 0 if not given.
-        epochs: number of passes over the records; if not given, as many as give 5,000 weight
+        epochs: number of passes over the records; if not given, as many as give 10,000 weight
             updates, but at least 15 and at most 60; 15 with --update.
         hidden: number of hidden neurons, 256 if not given.
         neurons: total number of input neurons of all keys, 400 if not given.
         key_pairs: largest number of pairs of columns that get input neurons of their own, 15 if not
             given. There are no pairs unless they clearly predict the class better than the columns
             do separately.
-        dropout: share of input spikes left out in training, 0 to less than 1, 0 if not given. It
+        dropout: share of input spikes left out in training, 0 to less than 1, 0.2 if not given. It
             keeps a network of many neurons from memorizing few records.
         ignore: columns not to learn from.
         update: model to train further on the records; out may be the same file.

@@ -78,7 +78,7 @@ class FilesTablesConfig(Settings):
 
     tables: tuple[str, ...] = ALL_TABLES
     models: tuple[str, ...] = MODELS
-    estimator_dropout: Fraction = 0.0
+    estimator_dropout: Fraction = 0.2
     folds: Annotated[int, Range(2, 100)] = 5
     neurons_per_key: Size = 20
     least_neurons: Size = 400
