@@ -137,7 +137,10 @@ def test_a_threshold_that_all_cross_trains_the_first_step() -> None:
 
 
 def test_what_comes_after_the_answers_is_not_computed() -> None:
-    """Not masked: the network doesn't see it, but for rows that fill a batch up to a fourth one."""
+    """Not masked: once a fourth of a batch has answered, the network sees it no more.
+
+    Only as many stay as fill the batch to a multiple of four, a sixteenth of its first size.
+    """
     seen = []
 
     class Counting(nn.RNN):
@@ -146,43 +149,41 @@ def test_what_comes_after_the_answers_is_not_computed() -> None:
             return super().forward(x, state)
 
     torch.manual_seed(0)
-    model = RankCoder(Counting(4, 6), nn.Linear(6, 3), threshold=0.4, chunk=2).double()
+    model = RankCoder(Counting(4, 6), nn.Linear(6, 3), threshold=0.5, chunk=2).double()
     decision = model(sequences(50, 40))
-    batches = [batch for _, batch in seen]
-    assert batches == sorted(batches, reverse=True) and batches[0] == 50 > batches[-1]
-    answered, computed = (decision.step + 1) // 2, 0  # after 1, 3, 5, ... steps
-    for place, (steps, batch) in enumerate(seen):
-        waiting = int((answered >= place).sum())
-        assert waiting <= batch < waiting + 4 and (batch == 50 or batch % 4 == 0)
-        computed += steps * waiting
-    assert computed == decision.computed < 50 * 40
+    start, size = 0, 50
+    for steps, batch in seen:
+        waiting = int((decision.step >= start).sum())
+        kept = -(-waiting // 4) * 4
+        size = kept if kept <= 0.75 * size else size
+        assert batch == size
+        start += steps
+    assert seen[0] == (1, 50) and len({batch for _, batch in seen}) > 2
+    assert decision.computed == sum(steps * batch for steps, batch in seen) < 50 * 40
+
+
+def part_lengths(model: RankCoder, steps: int, thinned: float) -> list[int]:
+    ends = [0]
+    while ends[-1] < steps:
+        ends.append(model._part_end(ends[-1], steps, thinned))
+    return [stop - start for start, stop in pairwise(ends)]
 
 
 @pytest.mark.parametrize(
-    ("chunk", "steps", "parts"),
-    [(2, 7, [1, 2, 2, 2]), (8, 40, [1, 2, 4, 8, 8, 8, 9]), (16, 40, [2, 4, 8, 16, 10])],
+    ("chunk", "steps", "thinned", "lengths"),
+    [
+        (1, 6, 1, [1] * 6),
+        (2, 7, 1, [1, 2, 2, 2]),
+        (4, 6, 1, [1, 5]),
+        (8, 40, 1, [1, 4, 8, 8, 8, 11]),
+        (8, 40, 4, [1, 4, 16, 19]),
+        (16, 40, 1, [2, 8, 16, 14]),
+    ],
 )
 def test_parts_grow_and_a_short_rest_is_read_with_the_last(
-    chunk: int, steps: int, parts: list[int]
+    chunk: int, steps: int, thinned: float, lengths: list[int]
 ) -> None:
-    found = list(coder(chunk=chunk)._parts(steps))
-    assert [stop - start for start, stop in found] == parts
-    assert [start for start, _ in found] == [0, *(stop for _, stop in found[:-1])]
-
-
-@pytest.mark.parametrize(
-    ("chunk", "lengths"), [(1, [1] * 6), (2, [1, 2, 2, 1]), (4, [1, 2, 3]), (9, [1, 2, 3])]
-)
-def test_parts_double_up_to_a_chunk(chunk: int, lengths: list[int]) -> None:
-    seen = []
-
-    class Counting(nn.RNN):
-        def forward(self, x: Tensor, state: Any = None) -> Any:
-            seen.append(len(x))
-            return super().forward(x, state)
-
-    RankCoder(Counting(4, 6), nn.Linear(6, 3), threshold=1.0, chunk=chunk)(torch.randn(6, 2, 4))
-    assert seen == lengths
+    assert part_lengths(coder(chunk=chunk), steps, thinned) == lengths
 
 
 def test_large_values_are_finite() -> None:
@@ -257,7 +258,7 @@ def test_a_stream_answers_as_the_batch_does(core: str, classes: int) -> None:
 def test_training_learns_when_to_answer() -> None:
     """The class shows at step 5 in half of the sequences, at step 10 in the others."""
     torch.manual_seed(0)
-    model = RankCoder(nn.GRU(2, 16), nn.Linear(16, 2), threshold=0.9)
+    model = RankCoder(nn.GRU(2, 16), nn.Linear(16, 2), threshold=0.9, chunk=4)
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
 
     def batch() -> tuple[Tensor, Tensor, Tensor]:

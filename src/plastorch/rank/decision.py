@@ -28,10 +28,10 @@ class Decision(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some steps of the samples without an answer so far, and which of these are done."""
+    """Some steps of a batch, the rows of its samples, and which of these answer in this part."""
 
     start: int
-    waiting: Tensor
+    rows: Tensor
     scores: Tensor
     step: Tensor
     crossed: Tensor
@@ -40,12 +40,12 @@ class Part(NamedTuple):
 
 def decision(parts: Sequence[Part]) -> Decision:
     """Returns the answers of all samples, in their order."""
-    parts_steps = [part.step[part.done] for part in parts]
-    order = torch.cat([part.waiting[part.done] for part in parts]).argsort()
+    parts_steps = [part.step.index_select(0, part.done) for part in parts]
+    order = torch.cat([part.rows.index_select(0, part.done) for part in parts]).argsort()
     logits = torch.cat(
         [part.scores[steps, part.done] for part, steps in zip(parts, parts_steps, strict=True)]
     )
     step = torch.cat([part.start + steps for part, steps in zip(parts, parts_steps, strict=True)])
-    crossed = torch.cat([part.crossed[part.done] for part in parts])
+    crossed = torch.cat([part.crossed.index_select(0, part.done) for part in parts])
     computed = sum(part.scores.shape[0] * part.scores.shape[1] for part in parts)
     return Decision(logits[order], step[order], crossed[order], computed)

@@ -4,6 +4,7 @@ Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Acc
 Neural Networks*, ICLR 2022, arXiv 2110.02865.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -23,8 +24,10 @@ from plastorch.rank.decision import Decision, Part, decision
 
 NUMBERS = 16
 """Approximate number of different batch sizes while samples leave."""
-FIRST = 8
-"""Ratio of the longest part of a sequence to the first part."""
+FIRST, GROWTH = 8, 4
+"""Ratio of ``chunk`` to the first part, and growth of the steps that are read in all, per part."""
+MOST_KEPT = 0.75
+"""Share of a batch that is left when those that have answered leave it, or less."""
 Stops = Callable[[Tensor, int, Tensor], Tensor]
 
 
@@ -32,12 +35,12 @@ class RankCoder(nn.Module):
     """Recurrent network that answers with its first output above a threshold.
 
     The step t* of a sample's answer is the first with max_c p_c > θ, or the last. Later steps are
-    not computed, neither forward nor backward: samples that have answered leave the batch after
-    each part of the steps. The first part is an eighth of ``chunk``, or one step; each is twice as
-    long as the one before, up to ``chunk``. On a GPU, the number of answers is read once after each
-    part. On CPUs, values are checked, and torch's networks read a few rows twice, as each new batch
-    size costs them time. On the ``meta`` device, where no value is known, all steps count as
-    computed.
+    not computed, neither forward nor backward: samples that have answered leave the batch after a
+    part of the steps, once they are a quarter of it. The first part is an eighth of ``chunk``, or
+    one step; the next are longer, up to ``chunk`` times the square root of how much smaller the
+    batch has become. On a GPU, the number of answers is read once after each part. On CPUs, values
+    are checked, and some samples stay longer in torch's networks, as each new batch size costs them
+    time. On the ``meta`` device, where no value is known, all steps count as computed.
 
     Args:
         rnn: ``nn.RNN``, ``nn.GRU``, ``nn.LSTM``, ``plastorch.STPN``, or any module that maps
@@ -48,9 +51,9 @@ class RankCoder(nn.Module):
         readout: module from activities [..., H] to logits [..., C]; C = 1 means two classes.
         threshold: threshold θ in (0, 1]. At 1 nothing crosses and the last step is trained.
         entropy_weight: weight β of the entropy reward in :meth:`loss`.
-        chunk: number of steps between removals of answered samples, after the first parts; the last
-            part is up to half longer. Smaller values skip more steps; larger ones need fewer calls
-            to the network.
+        chunk: number of steps between removals of answered samples from a whole batch, after the
+            first parts; the last part is up to half longer. Smaller values skip more steps; larger
+            ones need fewer calls to the network.
 
     Raises:
         InputError: an argument is out of range, or the network is bidirectional, so that it would
@@ -122,11 +125,11 @@ class RankCoder(nn.Module):
             lengths: numbers of steps, as for :meth:`forward`.
             stops: function that decides where to answer, in place of a crossing of θ. It gets
                 logits [t, b, C] of some steps, the number of the first step, and the rows [b] of
-                the samples that are still read, and returns bool [t, b]; it is called in order.
+                the samples in the batch, and returns bool [t, b]; it is called in order.
 
         Returns:
-            Logits [S, B, C], S ≤ T, and the answers. After a sample's answer, logits are those of
-            the rest of its part, then zeros, as it has left the batch.
+            Logits [S, B, C], S ≤ T, and the answers. After a sample's answer, logits go on until
+            it leaves the batch, and are zeros then.
 
         Raises:
             InputError: see :meth:`forward`.
@@ -141,7 +144,7 @@ class RankCoder(nn.Module):
         parts = list(self._read(x, ends, lengths, stops or self._crossings))
         rows = [
             part.scores.new_zeros(len(part.scores), x.shape[1], part.scores.shape[2]).index_copy(
-                1, part.waiting, part.scores
+                1, part.rows, part.scores
             )
             for part in parts
         ]
@@ -211,47 +214,43 @@ class RankCoder(nn.Module):
         self, x: Tensor, ends: Tensor, lengths: Tensor | None, stops: Stops
     ) -> Iterator[Part]:
         """Reads sequences [T, B, I] part by part; samples leave when they have answered."""
-        waiting = read = torch.arange(x.shape[1], device=x.device)
-        state = None
+        rows = torch.arange(x.shape[1], device=x.device)
+        waiting = torch.ones_like(rows, dtype=torch.int8)  # 0 for samples that have answered
+        remaining, state, start = len(rows), None, 0
         end = len(x) if lengths is None or x.is_meta else int(lengths.max())
-        for start, stop in [(0, end)] if x.is_meta else self._parts(end):
-            part = x[start:stop] if len(waiting) == x.shape[1] else x[start:stop, read]
+        while remaining:
+            stop = end if x.is_meta else self._part_end(start, end, x.shape[1] / len(rows))
+            part = x[start:stop]
+            if len(rows) < x.shape[1]:
+                part = part.index_select(1, rows)
             activity, state = self._run(part, state)
-            self._check_state(state, part.shape[1])
-            scores = self.readout(activity)[:, : len(waiting)]
+            if start == 0:
+                self._check_state(state, len(rows))
+            scores = self.readout(activity)
             with torch.no_grad():
-                left = None if lengths is None else ends[waiting] - start
+                left = None if lengths is None else ends[rows] - start
                 within = None if left is None else left.clamp(max=len(scores))
-                step, crossed = first_hit(stops(scores, start, waiting), within)
-                done = crossed if left is None else crossed | (left <= len(scores))
-                if stop == end:
-                    done = torch.ones_like(done)
-                first_done = done.argsort(descending=True, stable=True)
-                count = len(waiting) if stop == end else int(done.sum())
-            yield Part(
-                start,
-                waiting,
-                scores=scores,
-                step=step,
-                crossed=crossed,
-                done=first_done[:count],
-            )
-            if count == len(waiting):
-                return
-            if count:
-                on = self._filled(first_done[count:], x)
-                read, state = waiting[on], self._selected(state, on)
-                waiting = read[: len(waiting) - count]
+                step, crossed = first_hit(stops(scores, start, rows), within)
+                now = crossed if left is None else crossed | (left <= len(scores))
+                done = waiting if stop == end else waiting & now
+                # first those that answer now, last those that go on
+                order = torch.sub(waiting, done, alpha=2).argsort(stable=True)
+                count = remaining if stop == end else int(done.sum())
+            yield Part(start, rows, scores=scores, step=step, crossed=crossed, done=order[:count])
+            start, remaining, waiting = stop, remaining - count, waiting - done
+            kept = self._kept(remaining, x)
+            if kept <= MOST_KEPT * len(rows):
+                on = order[len(order) - kept :]
+                state = self._selected(state, on)
+                rows, waiting = rows.index_select(0, on), waiting.index_select(0, on)
 
-    def _filled(self, rows: Tensor, x: Tensor) -> Tensor:
-        """Returns rows of a batch, the first repeated until their number is one of a few.
+    def _kept(self, remaining: int, x: Tensor) -> int:
+        """Returns the size of the batch that so many samples go on in.
 
         On CPUs, torch prepares its recurrent networks again for each batch size that is new to it.
         """
-        if not (x.is_cpu and self._is_torchs):
-            return rows
-        lacking = -len(rows) % -(-x.shape[1] // NUMBERS)
-        return torch.cat([rows, rows[:1].expand(lacking)]) if lacking else rows
+        few = -(-x.shape[1] // NUMBERS) if x.is_cpu and self._is_torchs else 1
+        return -(-remaining // few) * few
 
     def _crossings(self, scores: Tensor, start: int, rows: Tensor | None = None) -> Tensor:
         """Returns which logits [t, B, C] cross the thresholds of their steps, from ``start`` on."""
@@ -261,15 +260,15 @@ class RankCoder(nn.Module):
             threshold = threshold.cpu()[steps, None].to(scores.device)
         return crosses(scores, threshold)
 
-    def _parts(self, steps: int) -> Iterator[tuple[int, int]]:
-        """Yields the first step and the end (exclusive) of each part."""
-        start, length = 0, max(1, self.chunk // FIRST)
-        while start < steps:
-            stop = start + min(length, self.chunk)
-            if steps - stop < (stop - start) / 2:  # the rest is too short for a part of its own
-                stop = steps
-            yield start, stop
-            start, length = stop, 2 * length
+    def _part_end(self, start: int, steps: int, thinned: float = 1.0) -> int:
+        """Returns the end (exclusive) of the part of a sequence that begins at a step.
+
+        ``thinned`` is the ratio of the batch's size to what is left of it.
+        """
+        longest = self.chunk * math.sqrt(thinned)
+        length = round(min(max(1, self.chunk // FIRST) + (GROWTH - 1) * start, longest))
+        stop = start + length
+        return steps if steps - stop < length / 2 else stop  # no short rest
 
     def _run(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Runs a part [t, B, I]; returns activities [t, B, H] and the next state."""
@@ -284,7 +283,7 @@ class RankCoder(nn.Module):
         if state is None:
             return None
         if isinstance(state, Tensor):
-            return state[:, which] if self._is_torchs else state[which]
+            return state.index_select(1 if self._is_torchs else 0, which)
         parts = [self._selected(part, which) for part in state]
         return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
 
@@ -361,9 +360,9 @@ class Listener:
             raise InputError(f"chunk has shape {tuple(chunk.shape)}; expected (t, I)")
         coder = self._coder
         coder._checked(chunk[:, None], None)
-        for start, stop in coder._parts(len(chunk)):
-            if self.answer is not None:
-                break
+        start = 0
+        while self.answer is None and start < len(chunk):
+            stop = coder._part_end(start, len(chunk))
             activity, self._state = coder._run(chunk[start:stop, None], self._state)
             scores = coder.readout(activity)[:, 0]
             first = self._steps
@@ -372,6 +371,7 @@ class Listener:
             self._last, self._steps = scores[place], first + place + 1
             if bool(hits[place]):
                 self.answer = self._as_answer(self._steps - 1, True)
+            start = stop
         return self.answer
 
     def finish(self) -> Answer:
