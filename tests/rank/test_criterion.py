@@ -1,6 +1,7 @@
 """Crossings, losses and what an optimal network does, against loops and closed forms."""
 
 from math import log
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -9,15 +10,43 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from plastorch.engine.errors import InputError
+from plastorch.rank import criterion
 from plastorch.rank.criterion import (
     check_threshold,
     crosses,
+    crossing_before,
     effective_threshold,
     entropy,
     first_crossing,
     probabilities,
     rank_loss,
 )
+
+
+@given(
+    sizes=st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 4)),
+    thresholds=st.lists(st.floats(0.05, 1.0), min_size=1, max_size=11),
+    ends=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    seed=st.integers(0, 999),
+)
+def test_the_compiled_search_is_that_of_torch(
+    sizes: tuple[int, int, int],
+    thresholds: list[float],
+    ends: bool,
+    dtype: torch.dtype,
+    seed: int,
+) -> None:
+    random = torch.Generator().manual_seed(seed)
+    logits = (3 * torch.randn(sizes, generator=random)).to(dtype)
+    logits[torch.rand(sizes, generator=random) < 0.05] = torch.nan
+    logits[torch.rand(sizes, generator=random) < 0.05] = torch.inf
+    limits = torch.randint(-2, len(logits) + 1, sizes[1:2], generator=random) if ends else None
+    for threshold in (thresholds[0], torch.tensor(thresholds, dtype=dtype)):
+        ours = crossing_before(logits, threshold, limits)
+        with patch.object(criterion, "traced", lambda: True):
+            theirs = crossing_before(logits, threshold, limits)
+        assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1])
 
 
 @given(
@@ -39,6 +68,14 @@ def test_first_crossing_is_that_of_a_loop(classes: int, threshold: float, seed: 
                 expected, found = t, True
                 break
         assert (int(steps[b]), bool(crossed[b])) == (expected, found)
+
+
+@pytest.mark.parametrize(
+    "logits", [torch.zeros(7, 2), torch.zeros(7, 2, 0), torch.zeros(7, 2, 3).long()]
+)
+def test_bad_logits(logits: torch.Tensor) -> None:
+    with pytest.raises(InputError, match=r"logits have shape .*; expected \(T, B, C\), not empty"):
+        first_crossing(logits, 0.9)
 
 
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 1.5, float("nan")])

@@ -74,6 +74,21 @@ def test_weighted_losses(objective: Objective, classes: int, lengths: bool) -> N
     assert decision.step.shape == (5,)
 
 
+@pytest.mark.parametrize("objective", ["first", "all", "hybrid"])
+def test_gradients_of_functions_are_those_of_backward(objective: Objective) -> None:
+    model, batch = coder(3), sequences(3, True)
+
+    def loss(readout: Tensor) -> Tensor:
+        weights = {"readout.weight": readout}
+        with nn.utils.stateless._reparametrize_module(model, weights):
+            return losses(model, batch, objective)[0]
+
+    weight = model.readout.weight
+    assert isinstance(weight, Tensor)
+    losses(model, batch, objective)[0].backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(torch.func.grad(loss)(weight.detach()), weight.grad)
+
+
 @pytest.mark.parametrize("objective", ["first", "hybrid", "cost"])
 def test_what_comes_after_the_answer_is_not_computed(objective: Objective) -> None:
     """A sure network reads little, and gradients of later inputs are exactly zero."""

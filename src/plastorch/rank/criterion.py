@@ -4,12 +4,16 @@ Jeffares, Guo, Stenetorp, Moraitis, *Spike-inspired Rank Coding for Fast and Acc
 Neural Networks*, ICLR 2022, arXiv 2110.02865.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plastorch.engine.device import has_kernels
 from plastorch.engine.errors import InputError
+from plastorch.engine.numba_options import traced
 from plastorch.learning.lengths import checked_lengths
+from plastorch.rank.criterion_kernels import first_crossings
 
 
 def probabilities(logits: Tensor) -> Tensor:
@@ -91,7 +95,8 @@ def first_crossing(
         Steps from 0, int64 [B], and whether the threshold was crossed, bool [B].
 
     Raises:
-        InputError: threshold is not in (0, 1], or lengths are not from 1 to T.
+        InputError: threshold is not in (0, 1], lengths are not from 1 to T, or logits are not
+            floating-point numbers of one step, sample and class or more.
 
     Example:
         >>> logits = torch.tensor([0.0, 1.0, 9.0]).view(3, 1, 1)
@@ -99,12 +104,33 @@ def first_crossing(
         ((tensor([2]), tensor([True])), (tensor([1]), tensor([False])))
     """
     check_threshold(threshold)
+    _check_logits(logits)
     return crossing_before(logits, threshold, checked_lengths(lengths, logits))
 
 
-def crossing_before(logits: Tensor, threshold: float, ends: Tensor) -> tuple[Tensor, Tensor]:
-    """Does the work of :func:`first_crossing` on checked arguments; ends: steps [B]."""
-    return first_hit(crosses(logits, threshold), ends)
+def crossing_before(
+    logits: Tensor, threshold: float | Tensor, ends: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Does the work of :func:`first_crossing`, without a check of threshold and ends.
+
+    Args:
+        logits: logits of all steps [T, B, C].
+        threshold: threshold θ, or one for each step, the last of which holds for all later.
+        ends: int64 [B]; only steps before a sample's end, which may be below 0, count. T if None.
+    """
+    _check_logits(logits)
+    if not has_kernels(logits) or traced():
+        if isinstance(threshold, Tensor):
+            steps = torch.arange(len(logits)).clamp(max=len(threshold) - 1)
+            threshold = threshold.cpu()[steps, None].to(logits.device)
+        return first_hit(crosses(logits, threshold), ends)
+    values = logits.detach().contiguous().numpy()
+    thresholds = torch.as_tensor(threshold, dtype=logits.dtype, device="cpu").reshape(-1).numpy()
+    limits = np.empty(0, dtype=np.int64) if ends is None else ends.contiguous().numpy()
+    step = torch.empty(logits.shape[1], dtype=torch.int64)
+    crossed = torch.empty(logits.shape[1], dtype=torch.bool)
+    first_crossings(values, thresholds, limits, step.numpy(), crossed.numpy())
+    return step, crossed
 
 
 def first_hit(hits: Tensor, ends: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -139,6 +165,14 @@ def check_threshold(threshold: float | Tensor) -> None:
             )
     elif not 0 < threshold <= 1:
         raise InputError(f"threshold is {threshold}; expected more than 0 and at most 1")
+
+
+def _check_logits(logits: Tensor) -> None:
+    if logits.dim() != 3 or logits.numel() == 0 or not logits.is_floating_point():
+        raise InputError(
+            f"logits have shape {tuple(logits.shape)} and type {logits.dtype}; expected (T, B, C), "
+            "not empty, and floating-point numbers"
+        )
 
 
 def check_labels(logits: Tensor, labels: Tensor) -> None:

@@ -15,7 +15,7 @@ from plastorch.engine.errors import InputError, check_counts
 from plastorch.learning.lengths import checked_lengths
 from plastorch.rank.criterion import (
     check_threshold,
-    crosses,
+    crossing_before,
     first_hit,
     probabilities,
     rank_loss,
@@ -113,7 +113,7 @@ class RankCoder(nn.Module):
         """
         x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
         ends = self._checked(x, lengths)
-        return decision(list(self._read(x, ends, lengths, self._crossings)))
+        return decision(list(self._read(x, ends, lengths, None)))
 
     def up_to_answers(
         self, x: Tensor, lengths: Tensor | None = None, stops: Stops | None = None
@@ -141,7 +141,7 @@ class RankCoder(nn.Module):
         """
         x = x.transpose(0, 1) if self.batch_first and x.dim() == 3 else x
         ends = self._checked(x, lengths)
-        parts = list(self._read(x, ends, lengths, stops or self._crossings))
+        parts = list(self._read(x, ends, lengths, stops))
         rows = [
             part.scores.new_zeros(len(part.scores), x.shape[1], part.scores.shape[2]).index_copy(
                 1, part.rows, part.scores
@@ -211,7 +211,7 @@ class RankCoder(nn.Module):
         return checked_lengths(lengths, x)
 
     def _read(
-        self, x: Tensor, ends: Tensor, lengths: Tensor | None, stops: Stops
+        self, x: Tensor, ends: Tensor, lengths: Tensor | None, stops: Stops | None
     ) -> Iterator[Part]:
         """Reads sequences [T, B, I] part by part; samples leave when they have answered."""
         rows = torch.arange(x.shape[1], device=x.device)
@@ -230,7 +230,11 @@ class RankCoder(nn.Module):
             with torch.no_grad():
                 left = None if lengths is None else ends[rows] - start
                 within = None if left is None else left.clamp(max=len(scores))
-                step, crossed = first_hit(stops(scores, start, rows), within)
+                step, crossed = (
+                    first_hit(stops(scores, start, rows), within)
+                    if stops
+                    else crossing_before(scores, self._threshold_from(start), within)
+                )
                 now = crossed if left is None else crossed | (left <= len(scores))
                 done = waiting if stop == end else waiting & now
                 # first those that answer now, last those that go on
@@ -252,13 +256,12 @@ class RankCoder(nn.Module):
         few = -(-x.shape[1] // NUMBERS) if x.is_cpu and self._is_torchs else 1
         return -(-remaining // few) * few
 
-    def _crossings(self, scores: Tensor, start: int, rows: Tensor | None = None) -> Tensor:
-        """Returns which logits [t, B, C] cross the thresholds of their steps, from ``start`` on."""
+    def _threshold_from(self, start: int) -> float | Tensor:
+        """Returns the threshold, or those of the steps from ``start`` on."""
         threshold = self.threshold
         if isinstance(threshold, Tensor):
-            steps = torch.arange(start, start + len(scores)).clamp(max=len(threshold) - 1)
-            threshold = threshold.cpu()[steps, None].to(scores.device)
-        return crosses(scores, threshold)
+            return threshold[min(start, len(threshold) - 1) :]
+        return threshold
 
     def _part_end(self, start: int, steps: int, thinned: float = 1.0) -> int:
         """Returns the end (exclusive) of the part of a sequence that begins at a step.
@@ -365,11 +368,9 @@ class Listener:
             stop = coder._part_end(start, len(chunk))
             activity, self._state = coder._run(chunk[start:stop, None], self._state)
             scores = coder.readout(activity)[:, 0]
-            first = self._steps
-            hits = coder._crossings(scores[:, None], first)[:, 0]
-            place = int(hits.int().argmax()) if bool(hits.any()) else len(scores) - 1
-            self._last, self._steps = scores[place], first + place + 1
-            if bool(hits[place]):
+            place, crossed = crossing_before(scores[:, None], coder._threshold_from(self._steps))
+            self._last, self._steps = scores[int(place)], self._steps + int(place) + 1
+            if bool(crossed):
                 self.answer = self._as_answer(self._steps - 1, True)
             start = stop
         return self.answer

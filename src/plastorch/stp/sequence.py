@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from plastorch.engine.device import REAL
+from plastorch.engine.numba_options import traced
 from plastorch.engine.threads import in_threads
 from plastorch.stp import chunked
 from plastorch.stp.checks import autocasts
@@ -43,8 +44,7 @@ def run_sequence(
     the last state, after ``lengths`` [B] steps if given.
     """
     plain = (dynamics.rule, dynamics.decay) == ("hebb", "with")
-    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-    compiled = x.is_cpu and plain and not traced
+    compiled = x.is_cpu and plain and not traced()
     one = len(x) == 1 and lengths is None
     if compiled and one and not torch.is_grad_enabled() and x.dtype in REAL:
         return _step(x, state, parameters, dynamics)

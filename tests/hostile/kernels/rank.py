@@ -1,9 +1,10 @@
-"""The compiled pass of ``CausalConvolutions``."""
+"""The compiled pass of ``CausalConvolutions``, and the search of first crossings."""
 
 import torch
 from kernel_fuzz import Hostile
 
 from plastorch.rank.convolutions import CausalConvolutions
+from plastorch.rank.criterion import first_crossing
 
 
 def series_from_any_state(hostile: Hostile) -> None:
@@ -23,3 +24,8 @@ def series_from_foreign_state(hostile: Hostile) -> None:
     own = core._start(torch.randn(5, 2, 2))
     foreign = CausalConvolutions(2, max(2, features), layers=2)._start(torch.randn(5, batch, 2))
     core(torch.randn(5, 2, 2), hostile.mixed(own, foreign))
+
+
+def answers_of_any_logits(hostile: Hostile) -> None:
+    logits, ends = hostile.damaged((torch.randn(5, 3, 2), torch.tensor([5, 1, 3])))
+    first_crossing(logits, 0.9, ends)

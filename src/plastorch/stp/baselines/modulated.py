@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from plastorch.engine.device import has_kernels
+from plastorch.engine.numba_options import traced
 from plastorch.engine.streams import made_with
 from plastorch.stp.checks import autocasts
 from plastorch.stp.energy import synaptic_energy
@@ -96,7 +97,7 @@ class ModulatedPlasticity(nn.Module):
 
     def _compiles(self, x: Tensor, state: ModulatedState) -> bool:
         """Whether the time loop is compiled: it is differentiable once, and checks no index."""
-        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        if traced():
             return False
         size, batch = self.hidden_size, x.shape[1]
         same = {(x.dtype, x.device)} == {(of.dtype, of.device) for of in state}
