@@ -13,7 +13,7 @@ Core = Literal["convolutional", "gru", "lstm"]
 """Name of a core."""
 CORES = get_args(Core)
 PARTS = 8
-"""Least number of parts in which series of the training's length are read."""
+"""About the number of parts in which series of the training's length are read to the end."""
 
 
 def make_coder(
