@@ -175,12 +175,34 @@ def test_without_gradients_no_memory_is_kept(monkeypatch: pytest.MonkeyPatch) ->
         return results
 
     monkeypatch.setattr(sequence, "_forward", watched)
+    monkeypatch.setattr(sequence, "block_of", lambda steps, synapses: 2)
     tensors = make(Dynamics())
     x, h, memory, *parameters = tensors
     run_sequence(x, STPNState(h, memory), Parameters(*parameters), Dynamics())
     with torch.no_grad():
         run_sequence(x, STPNState(h, memory), Parameters(*parameters), Dynamics())
-    assert blocks[0] > 0 and blocks[1] == 0
+    assert blocks == [-(-len(x) // 2) - 1, 0] and blocks[0] > 0  # the first one is an argument
+
+
+@pytest.mark.parametrize("block", [1, 3, 100])
+@pytest.mark.parametrize("used", ["output", "memory", "both"])
+@pytest.mark.parametrize("given", [True, False])
+def test_gradients_of_memories_are_computed_where_they_are_needed(
+    block: int, used: str, given: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the last memory has a gradient, and the first one needs one."""
+    monkeypatch.setattr(sequence, "block_of", lambda steps, synapses: block)
+    x, h, memory, *parameters = make(Dynamics())
+    memory = memory.detach().requires_grad_(given)
+    found = []
+    for way in (run_sequence, unroll):
+        output, last = way(x, STPNState(h, memory), Parameters(*parameters), Dynamics())
+        parts = {"output": [output], "memory": [last.F], "both": [output, last.F]}[used]
+        loss = torch.stack([part.square().sum() for part in parts]).sum()
+        wanted = [x, h, *([memory] if given else []), *parameters]
+        found.append(torch.autograd.grad(loss, wanted))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.single_precision

@@ -17,7 +17,7 @@ from plastorch.stp.kernels import (
     compiled,
     gather,
     inlined,
-    next_memory,
+    next_memories,
     saturated,
     slope,
     update,
@@ -156,8 +156,7 @@ def _recompute(b, start, stop, seen, course, weight, x, h0, parameters, settings
         before = output[t - 1, b] if t > 0 else h0[b]
         gather(z, x, h if current else before, t, b, x_at, h_at, bound)
         memory, new = course[t - start], course[t - start + 1]
-        for i in range(len(h)):
-            next_memory(i, memory, weight, decay, rate, z, h[i], norms[t, b, i], norm, limit, new)
+        next_memories(memory, weight, decay, rate, z, h, norms[t, b], norm, limit, new)
 
 
 @compiled
@@ -302,7 +301,20 @@ def _step_backward(  # type: ignore[no-untyped-def]
 
 @compiled
 def _backward_sample(  # type: ignore[no-untyped-def]
-    b, scratch, seen, course, grad, sums, weight, x, h0, parameters, lengths, settings, saved
+    b,
+    scratch,
+    seen,
+    course,
+    grad,
+    sums,
+    memories,
+    weight,
+    x,
+    h0,
+    parameters,
+    lengths,
+    settings,
+    saved,
 ):
     """Backpropagates all steps of sample b; ``grad`` [H, P] is the gradient of F."""
     _, _, norm, _, current, _, clamps, _, block = settings
@@ -312,7 +324,7 @@ def _backward_sample(  # type: ignore[no-untyped-def]
     one_by_one = norm == POST or current or clamps
     for start in range((lengths[b] - 1) // block * block, -1, -block):
         stop = min(start + block, lengths[b])
-        copy_part(kept[start // block, b], course[0])
+        copy_part(kept[start // block - 1, b] if start > 0 else memories[b], course[0])
         _recompute(b, start, stop, seen, course, weight, x, h0, parameters, settings, saved)
         for t in range(stop - 1, start - 1, -1):
             at, one_less = t - start, max(t - start - 1, 0)
@@ -335,16 +347,17 @@ def _backward_sample(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def backward(begin, end, course, groups, sums, d_memories, weight, *arguments):  # type: ignore[no-untyped-def]
+def backward(begin, end, course, groups, sums, d_memories, memories, weight, *arguments):  # type: ignore[no-untyped-def]
     """Computes gradients of the groups of samples from ``begin`` to ``end``.
 
     Arguments are as in :func:`plastorch.stp.kernels.forward`. In addition, ``groups`` holds the
     first sample of each group and the number of samples [G + 1]; ``d_memories`` [B, H, Kp],
-    gradients of the last memories, are replaced by those of the first ones. Parameter gradients are
-    added to the group's row in the ``sums`` of W [G, H, P + S], b [G, H], Λ and Γ [G, H, P].
-    ``course`` [block + 1, H, P] is scratch. The results are activities, norms, drives and memories
-    of :func:`forward`, followed by gradients of the activities [T, B, H], and by arrays that
-    receive those of the inputs and first activities.
+    gradients of the last memories, are replaced by those of the first ones; if empty, the former
+    are 0, and the latter are not needed. Parameter gradients are added to the group's row in the
+    ``sums`` of W [G, H, P + S], b [G, H], Λ and Γ [G, H, P]. ``course`` [block + 1, H, P] is
+    scratch, zeros at first. The results are activities, norms, drives and memories of
+    :func:`forward`, followed by gradients of the activities [T, B, H], and by arrays that receive
+    those of the inputs and first activities.
     """
     size, signals = weight.shape
     d_weights, d_biases, d_decays, d_rates = sums
@@ -358,6 +371,8 @@ def backward(begin, end, course, groups, sums, d_memories, weight, *arguments): 
         own = d_weights[group], d_biases[group], d_decays[group], d_rates[group]
         for b in range(groups[group], groups[group + 1]):
             grad[:] = 0
-            copy_part(d_memories[b], grad)
-            _backward_sample(b, scratch, seen, course, grad, own, weight, *arguments)
-            copy_part(grad, d_memories[b])
+            if len(d_memories) > 0:
+                copy_part(d_memories[b], grad)
+            _backward_sample(b, scratch, seen, course, grad, own, memories, weight, *arguments)
+            if len(d_memories) > 0:
+                copy_part(grad, d_memories[b])

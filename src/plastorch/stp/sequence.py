@@ -108,6 +108,7 @@ class _Sequence(torch.autograd.Function):
         ctx: Any, lengths: Tensor, dynamics: Dynamics, keep: bool, *tensors: Tensor
     ) -> tuple[Tensor, Tensor]:
         ctx.dynamics, results = dynamics, None
+        ctx.set_materialize_grads(False)  # zeros for the last memory would be as large as all
         if chunked.has_form(dynamics, *tensors[5:]):
             results = chunked.forward(
                 _by_neuron(tensors), lengths, dynamics, keep, _useful(tensors)
@@ -119,17 +120,21 @@ class _Sequence(torch.autograd.Function):
         return output, memory
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, of_output: Tensor | None, of_memory: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         lengths, *saved = ctx.saved_tensors
         tensors, kept = tuple(saved[:7]), tuple(saved[7:])
+        of_output = torch.zeros_like(kept[0]) if of_output is None else of_output
         of_tensors: Sequence[Tensor | None] | None = None
         if torch.is_grad_enabled():
+            gradients = of_output, _or_zeros(of_memory, tensors[2])
             of_tensors = _differentiable(tensors, gradients, lengths, ctx.dynamics)
         elif ctx.chunked:
             of_tensors = _chunked_backward(
                 tensors,
                 kept,
-                gradients,
+                (of_output, _or_zeros(of_memory, tensors[2])),
                 lengths,
                 ctx.dynamics,
                 of_inputs=ctx.needs_input_grad[3],
@@ -138,8 +143,16 @@ class _Sequence(torch.autograd.Function):
                 output, _, *others = _forward(tensors, lengths, ctx.dynamics, True)
                 kept = output, *others
         if of_tensors is None:
-            of_tensors = _backward(tensors, kept, gradients, lengths, ctx.dynamics)
+            needed = of_memory is not None or ctx.needs_input_grad[5]
+            of_memory = _or_zeros(of_memory, tensors[2]).contiguous().clone() if needed else None
+            of_tensors = _backward(
+                tensors, kept, of_output, of_memory, lengths=lengths, dynamics=ctx.dynamics
+            )
         return None, None, None, *of_tensors
+
+
+def _or_zeros(gradient: Tensor | None, of: Tensor) -> Tensor:
+    return torch.zeros_like(of) if gradient is None else gradient
 
 
 def _by_neuron(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -186,7 +199,8 @@ def _chunked_backward(
 def _forward(
     tensors: tuple[Tensor, ...], lengths: Tensor, dynamics: Dynamics, keep: bool
 ) -> tuple[Tensor, ...]:
-    """Computes activities, last memory, norms, drives and the stored memory of each block."""
+    """Computes activities, last memory, norms, drives, and the memory before each block but the
+    first."""
     from plastorch.stp import kernels
 
     x, h, memory, *parameters = tensors
@@ -194,7 +208,8 @@ def _forward(
     weight, *others = padded(parameters, layout)
     output, norms, drives = (x.new_empty(*x.shape[:2], h.shape[1]) for _ in range(3))
     block = block_of(len(x), others[1])
-    kept = x.new_empty(ceil(len(x) / block) if keep else 0, len(memory), *others[1].shape)
+    blocks = ceil(len(x) / block) if keep else 1
+    kept = x.new_empty(blocks - 1, len(memory), *others[1].shape)
     last = torch.empty_like(memory)
     arrays = [tensor.detach().numpy() for tensor in (memory, weight, x, h)]
     settings = settings_of(others, lengths, dynamics, layout, block)
@@ -210,30 +225,32 @@ def _forward(
 def _backward(
     tensors: tuple[Tensor, ...],
     kept: tuple[Tensor, ...],
-    gradients: tuple[Tensor, ...],
+    d_output: Tensor,
+    d_memory: Tensor | None,
+    *,
     lengths: Tensor,
     dynamics: Dynamics,
-) -> list[Tensor]:
-    """Computes gradients of all tensors from those of activities and last memory."""
+) -> list[Tensor | None]:
+    """Computes gradients of all tensors from those of activities and last memory.
+
+    ``d_memory`` becomes the gradient of the first memory; if None, it is 0 before, and not needed
+    afterward."""
     from plastorch.stp import gradient_kernels
 
     x, h, memory, *parameters = tensors
     layout = layout_of(dynamics, x.shape[2], h.shape[1], VECTOR_BYTES // x.element_size())
     weight, *others = padded(parameters, layout)
-    d_output, d_memory = (
-        gradients[0].contiguous(),
-        gradients[1].clone(memory_format=torch.contiguous_format),
-    )
     d_x, d_h = torch.empty_like(x), torch.empty_like(h)
-    arrays = [tensor.detach().numpy() for tensor in (d_memory, weight, x, h)]
-    saved = tuple(tensor.numpy() for tensor in (*kept, d_output, d_x, d_h))
+    of_memory = memory.new_empty(0, *memory.shape[1:]) if d_memory is None else d_memory
+    arrays = [tensor.detach().numpy() for tensor in (of_memory, memory, weight, x, h)]
+    saved = tuple(tensor.numpy() for tensor in (*kept, d_output.contiguous(), d_x, d_h))
     block = block_of(len(x), others[1])
     settings = settings_of(others, lengths, dynamics, layout, block)
     groups = groups_of(*x.shape[:2])
     shares = tuple(p.new_zeros(len(groups) - 1, *p.shape).numpy() for p in (weight, *others))
 
     def run(begin: int, end: int) -> None:
-        course = memory.new_empty(block + 1, *others[1].shape).numpy()
+        course = memory.new_zeros(block + 1, *others[1].shape).numpy()
         gradient_kernels.backward(begin, end, course, groups, shares, *arrays, *settings, saved)
 
     in_threads(run, len(groups) - 1, _useful(tensors))
