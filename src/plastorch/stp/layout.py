@@ -15,7 +15,7 @@ from plastorch.stp.rule import Dynamics, saturation
 
 SCRATCH_BYTES = 1 << 20
 """Size of a sample's memories recomputed at a time in the backward pass; they fit a cache."""
-VECTOR_BYTES = 256
+VECTOR_BYTES = 32
 """Size of a vector in the kernels' loops; rows are padded with zeros to multiples of it."""
 GROUPS = 16
 """Maximum number of sample groups whose gradients are summed separately. Groups and the order of
