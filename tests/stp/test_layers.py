@@ -3,6 +3,7 @@
 import copy
 import io
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -35,6 +36,34 @@ def test_layer_is_cells_in_a_row() -> None:
         x, expected = unroll(x, cell.initial_state(2), cell.slow, cell.dynamics)
         torch.testing.assert_close(state, expected)
     torch.testing.assert_close(output, x)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {},
+        {"scalar": True},
+        {"norm": "post"},
+        {"presynaptic": "current"},
+        {"plastic": "input"},
+        {"clamp": 0.01},
+    ],
+)
+def test_no_state_is_silent_neurons_and_empty_memories(variant: dict[str, Any]) -> None:
+    """Of which one serves all samples; gradients are equal, and second ones exist."""
+    layer = STPN(5, 7, **variant).double()
+    x = torch.randn(40, 6, 5, dtype=torch.float64, requires_grad=True)
+    empty = STPNState(x.new_zeros(6, 7), x.new_zeros(6, *layer.cells[0].memory_size))  # type: ignore[misc]
+    found = []
+    for state in (None, empty):
+        output, after = layer(x, state)
+        loss = output.square().sum() + after.F.sum()
+        wanted = torch.autograd.grad(loss, [x, *layer.parameters()])
+        found.append((output, after.h, after.F, *wanted))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    (first,) = torch.autograd.grad(layer(x)[0].square().sum(), x, create_graph=True)
+    assert torch.autograd.grad(first.square().sum(), x)[0].any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

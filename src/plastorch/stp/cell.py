@@ -165,8 +165,9 @@ class STPNCell(nn.Module):
         Raises:
             InputError: the state has another shape, device or type.
         """
-        if state is None:
-            return self.initial_state(batch_size)
+        if state is None:  # one memory for all samples, instead of zeros for each
+            h, memory = self.initial_state(1)
+            return STPNState(h.repeat(batch_size, 1), memory.expand(batch_size, -1, -1))
         state = state_pair(state)
         shapes = {
             "h": (batch_size, self.hidden_size),

@@ -324,7 +324,9 @@ def _backward_sample(  # type: ignore[no-untyped-def]
     one_by_one = norm == POST or current or clamps
     for start in range((lengths[b] - 1) // block * block, -1, -block):
         stop = min(start + block, lengths[b])
-        copy_part(kept[start // block - 1, b] if start > 0 else memories[b], course[0])
+        copy_part(
+            kept[start // block - 1, b] if start > 0 else memories[b % len(memories)], course[0]
+        )
         _recompute(b, start, stop, seen, course, weight, x, h0, parameters, settings, saved)
         for t in range(stop - 1, start - 1, -1):
             at, one_less = t - start, max(t - start - 1, 0)

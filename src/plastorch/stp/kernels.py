@@ -236,9 +236,9 @@ def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untype
     nearest cache. They have a function call of their own, with all arrays, scratch too, as
     arguments: only arguments, and members of tuples among them, are guaranteed not to overlap.
 
-    The arguments after ``end`` are: memories F [B, H, Kp]; weights W [H, P + S]; inputs x
-    [T, B, I]; activities before the first step [B, H]; a tuple of bias b [H], Λ and Γ [H, P];
-    steps of each sample [B]; settings; and results.
+    The arguments after ``end`` are: memories F [B, H, Kp], or [1, H, Kp] if all are equal; weights
+    W [H, P + S]; inputs x [T, B, I]; activities before the first step [B, H]; a tuple of bias b
+    [H], Λ and Γ [H, P]; steps of each sample [B]; settings; and results.
 
     The settings are: column of the first input; column of the first neuron, -1 if none is
     presynaptic; norm, see NORM; activation, see ACTIVATION; whether Δ takes the outgoing activity;
@@ -258,7 +258,7 @@ def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untype
     for first in range(begin, end, SIDE_BY_SIDE):
         n = min(SIDE_BY_SIDE, end - first)
         for s in range(n):
-            copy_part(memories[first + s], memory[s])
+            copy_part(memories[(first + s) % len(memories)], memory[s])
         _forward_samples(first, n, scratch, weight, *arguments)
         for s in range(n):
             copy_part(memory[s], results[4][first + s])

@@ -62,6 +62,8 @@ def run_sequence(
     tensors = (x, *state, weight, bias, decay, rate)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     wide = [tensor.to(dtype).contiguous() for tensor in tensors]
+    if state.F.stride(0) == 0 and not state.F.requires_grad:
+        wide[2] = state.F[:1].to(dtype).contiguous()
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wide)
     steps = torch.full((x.shape[1],), len(x)) if lengths is None else lengths
     output, memory = _Sequence.apply(steps, dynamics, keep, *wide)  # type: ignore[no-untyped-call]
@@ -111,7 +113,7 @@ class _Sequence(torch.autograd.Function):
         ctx.set_materialize_grads(False)  # zeros for the last memory would be as large as all
         if chunked.has_form(dynamics, *tensors[5:]):
             results = chunked.forward(
-                _by_neuron(tensors), lengths, dynamics, keep, _useful(tensors)
+                _by_neuron(_expanded(tensors)), lengths, dynamics, keep, _useful(tensors)
             )
         ctx.chunked = results is not None
         output, memory, *kept = results or _forward(tensors, lengths, dynamics, keep)
@@ -128,13 +130,13 @@ class _Sequence(torch.autograd.Function):
         of_output = torch.zeros_like(kept[0]) if of_output is None else of_output
         of_tensors: Sequence[Tensor | None] | None = None
         if torch.is_grad_enabled():
-            gradients = of_output, _or_zeros(of_memory, tensors[2])
-            of_tensors = _differentiable(tensors, gradients, lengths, ctx.dynamics)
+            gradients = of_output, _or_zeros(of_memory, tensors)
+            of_tensors = _differentiable(_expanded(tensors), gradients, lengths, ctx.dynamics)
         elif ctx.chunked:
             of_tensors = _chunked_backward(
-                tensors,
+                _expanded(tensors),
                 kept,
-                (of_output, _or_zeros(of_memory, tensors[2])),
+                (of_output, _or_zeros(of_memory, tensors)),
                 lengths,
                 ctx.dynamics,
                 of_inputs=ctx.needs_input_grad[3],
@@ -144,15 +146,25 @@ class _Sequence(torch.autograd.Function):
                 kept = output, *others
         if of_tensors is None:
             needed = of_memory is not None or ctx.needs_input_grad[5]
-            of_memory = _or_zeros(of_memory, tensors[2]).contiguous().clone() if needed else None
+            of_memory = _or_zeros(of_memory, tensors).contiguous().clone() if needed else None
             of_tensors = _backward(
                 tensors, kept, of_output, of_memory, lengths=lengths, dynamics=ctx.dynamics
             )
         return None, None, None, *of_tensors
 
 
-def _or_zeros(gradient: Tensor | None, of: Tensor) -> Tensor:
-    return torch.zeros_like(of) if gradient is None else gradient
+def _expanded(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Returns tensors with a memory for each sample, where they have one for all."""
+    x, h, memory, *others = tensors
+    return x, h, memory.expand(x.shape[1], -1, -1), *others
+
+
+def _or_zeros(of_memory: Tensor | None, tensors: Sequence[Tensor]) -> Tensor:
+    """Returns the gradient of the last memory."""
+    if of_memory is not None:
+        return of_memory
+    memory = tensors[2]
+    return memory.new_zeros(tensors[0].shape[1], *memory.shape[1:])
 
 
 def _by_neuron(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -164,7 +176,8 @@ def _by_neuron(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def _useful(tensors: Sequence[Tensor]) -> int:
     """Returns the number of threads that have enough to do."""
-    return len(tensors[0]) * tensors[2].numel() // WORK_PER_THREAD
+    x, memory = tensors[0], tensors[2]
+    return x.shape[0] * x.shape[1] * memory[0].numel() // WORK_PER_THREAD
 
 
 def _chunked_backward(
@@ -209,8 +222,8 @@ def _forward(
     output, norms, drives = (x.new_empty(*x.shape[:2], h.shape[1]) for _ in range(3))
     block = block_of(len(x), others[1])
     blocks = ceil(len(x) / block) if keep else 1
-    kept = x.new_empty(blocks - 1, len(memory), *others[1].shape)
-    last = torch.empty_like(memory)
+    kept = x.new_empty(blocks - 1, x.shape[1], *others[1].shape)
+    last = x.new_empty(x.shape[1], *memory.shape[1:])
     arrays = [tensor.detach().numpy() for tensor in (memory, weight, x, h)]
     settings = settings_of(others, lengths, dynamics, layout, block)
     results = tuple(tensor.numpy() for tensor in (output, norms, drives, kept, last))
