@@ -25,7 +25,7 @@ TINY = (STPNSize("train-step-h3", 3, 4, 2), STPNSize("train-step-h2-t3", 2, 3, 2
 
 def test_file_of_a_tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     against = STPNSize("train-step-lstm-h3", 3, 4, 2)
-    monkeypatch.setattr(stpn, "rows", lambda: ({"name": "tiny"}, measure(TINY, against, 5)))
+    monkeypatch.setattr(stpn, "rows", lambda: ({"name": "tiny"}, measure(TINY, against, 300)))
     out, told = tmp_path / "bench.json", []
     run_group("stpn", out, told.append)
     contents = json.loads(out.read_text())
