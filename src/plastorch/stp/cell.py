@@ -166,8 +166,8 @@ class STPNCell(nn.Module):
             InputError: the state has another shape, device or type.
         """
         if state is None:  # one memory for all samples, instead of zeros for each
-            h, memory = self.initial_state(1)
-            return STPNState(h.repeat(batch_size, 1), memory.expand(batch_size, -1, -1))
+            memory = self.weight.new_zeros(1, *self.memory_size).expand(batch_size, -1, -1)
+            return STPNState(self.weight.new_zeros(batch_size, self.hidden_size), memory)
         state = state_pair(state)
         shapes = {
             "h": (batch_size, self.hidden_size),

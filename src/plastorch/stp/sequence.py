@@ -59,11 +59,12 @@ def run_sequence(
     x = x.clamp(-bound, bound)
     weight, bias, decay, rate = parameters
     bias = x.new_zeros(len(weight)) if bias is None else bias
-    tensors = (x, *state, weight, bias, decay, rate)
+    h, memory = state
+    if memory.stride(0) == 0 and not memory.requires_grad:
+        memory = memory[:1]  # all are equal
+    tensors = (x, h, memory, weight, bias, decay, rate)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     wide = [tensor.to(dtype).contiguous() for tensor in tensors]
-    if state.F.stride(0) == 0 and not state.F.requires_grad:
-        wide[2] = state.F[:1].to(dtype).contiguous()
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wide)
     steps = torch.full((x.shape[1],), len(x)) if lengths is None else lengths
     output, memory = _Sequence.apply(steps, dynamics, keep, *wide)  # type: ignore[no-untyped-call]
