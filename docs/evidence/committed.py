@@ -74,8 +74,6 @@ def configuration(result: dict[str, Any]) -> Any:
     given = {k: v for k, v in result["config"].items() if k in names}
     if "estimator" not in given.get("models", ()):
         given.pop("estimator_dropout", None)  # is of no use there, and had another default
-    else:
-        given.setdefault("estimator_dropout", 0.0)
     return kind(**kind().plain() | given)
 
 
