@@ -45,6 +45,11 @@ def has_kernels(tensor: torch.Tensor) -> bool:
     return tensor.is_cpu and tensor.dtype in REAL
 
 
+def traced() -> bool:
+    """Whether ``torch.compile`` or ``torch.func`` traces tensors, which kernels can't read then."""
+    return bool(torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
+
+
 def seed32(seed: int) -> int:
     """Returns a seed of 32 bits: the given one, or one drawn from it if it is longer."""
     return seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])

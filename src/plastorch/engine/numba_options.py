@@ -44,11 +44,6 @@ ordered_kernel: Any = partial(kernel, pipeline_class=NoOverlap, fastmath={"contr
 """Compiles a function whose arguments don't overlap, and whose sums keep their order."""
 
 
-def traced() -> bool:
-    """Whether ``torch.compile`` or ``torch.func`` traces tensors, which kernels can't read then."""
-    return bool(torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
-
-
 def check_arrays(**arrays: tuple[Any, ...]) -> None:
     """Raises InputError naming the first wrong array of a kernel, whose code checks no index.
 

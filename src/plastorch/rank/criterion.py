@@ -9,11 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plastorch.engine.device import has_kernels
+from plastorch.engine.device import has_kernels, traced
 from plastorch.engine.errors import InputError
-from plastorch.engine.numba_options import traced
 from plastorch.learning.lengths import checked_lengths
-from plastorch.rank.criterion_kernels import first_crossings
 
 
 def probabilities(logits: Tensor) -> Tensor:
@@ -124,6 +122,8 @@ def crossing_before(
             steps = torch.arange(len(logits)).clamp(max=len(threshold) - 1)
             threshold = threshold.cpu()[steps, None].to(logits.device)
         return first_hit(crosses(logits, threshold), ends)
+    from plastorch.rank.criterion_kernels import first_crossings  # importing numba takes a second
+
     values = logits.detach().contiguous().numpy()
     thresholds = torch.as_tensor(threshold, dtype=logits.dtype, device="cpu").reshape(-1).numpy()
     limits = np.empty(0, dtype=np.int64) if ends is None else ends.contiguous().numpy()

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plastorch.engine.device import REAL
-from plastorch.engine.numba_options import traced
+from plastorch.engine.device import REAL, traced
 from plastorch.engine.threads import in_threads
 from plastorch.stp import chunked
 from plastorch.stp.checks import autocasts
@@ -147,7 +146,7 @@ class _Sequence(torch.autograd.Function):
                 kept = output, *others
         if of_tensors is None:
             needed = of_memory is not None or ctx.needs_input_grad[5]
-            of_memory = _or_zeros(of_memory, tensors).contiguous().clone() if needed else None
+            of_memory = _or_zeros(of_memory, tensors) if needed else None
             of_tensors = _backward(
                 tensors, kept, of_output, of_memory, lengths=lengths, dynamics=ctx.dynamics
             )
@@ -247,14 +246,15 @@ def _backward(
 ) -> list[Tensor | None]:
     """Computes gradients of all tensors from those of activities and last memory.
 
-    ``d_memory`` becomes the gradient of the first memory; if None, it is 0 before, and not needed
-    afterward."""
+    If ``d_memory`` is None, it is 0, and the gradient of the first memory is not needed."""
     from plastorch.stp import gradient_kernels
 
     x, h, memory, *parameters = tensors
     layout = layout_of(dynamics, x.shape[2], h.shape[1], VECTOR_BYTES // x.element_size())
     weight, *others = padded(parameters, layout)
     d_x, d_h = torch.empty_like(x), torch.empty_like(h)
+    if d_memory is not None:
+        d_memory = d_memory.clone(memory_format=torch.contiguous_format)
     of_memory = memory.new_empty(0, *memory.shape[1:]) if d_memory is None else d_memory
     arrays = [tensor.detach().numpy() for tensor in (of_memory, memory, weight, x, h)]
     saved = tuple(tensor.numpy() for tensor in (*kept, d_output.contiguous(), d_x, d_h))

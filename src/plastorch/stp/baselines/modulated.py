@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from plastorch.engine.device import has_kernels
-from plastorch.engine.numba_options import traced
+from plastorch.engine.device import has_kernels, traced
 from plastorch.engine.streams import made_with
 from plastorch.stp.checks import autocasts
 from plastorch.stp.energy import synaptic_energy
