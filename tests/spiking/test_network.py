@@ -667,7 +667,7 @@ def test_kernels_count_the_neurons_that_fire() -> None:
     state = layer.initial_state()
     parts = [torch.zeros(INPUTS, NEURONS).double(), *state.neurons, *state.traces]
     arrays = LayerArrays(*(part.numpy() for part in parts))
-    constants = constants_of(layer.circuit, layer.weight.data)
+    constants = constants_of(layer.circuit, layer.weight.dtype)
     arrays.membrane[0, :3], arrays.refractory[0, 3:] = nan, nan
     found = _fire(0, 0.0, 0, arrays, constants, 1.0, (np.empty(9), np.empty(9, np.int64), 0))
     assert found[2] == 0

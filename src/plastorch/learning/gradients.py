@@ -142,9 +142,11 @@ def _write(steps: Steps) -> None:
 
 def _finite(gradients: list[Tensor]) -> Tensor:
     """Returns whether all sums, and so all values, are finite; a tensor, so that nothing waits."""
-    sums = [gradient.sum() for gradient in gradients]
-    together = [total.to(sums[0]) for total in sums] or [torch.zeros(())]
-    return torch.stack(together).isfinite().all()
+    total = torch.zeros(())
+    for gradient in gradients:
+        own = gradient.sum()
+        total = own + total.to(own.device)
+    return total.isfinite()
 
 
 def _lately_not_finite(layers: Iterable[PlasticLayer], finite: Tensor) -> bool:

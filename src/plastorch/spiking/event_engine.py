@@ -1,5 +1,6 @@
 """Conversion between tensors of :mod:`plastorch.spiking.network` and arrays of its kernels."""
 
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -40,7 +41,7 @@ def respond(
         first = inside
     own = [part.detach().clone(memory_format=torch.contiguous_format) for part in changing]
     arrays = kernels.LayerArrays(*(tensor.numpy() for tensor in (first, *own)))
-    constants = constants_of(circuit, weight)
+    constants = constants_of(circuit, weight.dtype)
     parts = events.times.detach(), events.source, events.offsets
     spikes = tuple(part.contiguous().numpy() for part in parts)
     shares: dict[int, Any] = {}
@@ -58,14 +59,15 @@ def respond(
 
 
 def _joined(shares: list[Events]) -> Events:
-    """Joins the spikes of networks that ran one after the other in each share; ``offsets`` are
-    where each network's spikes end in its share."""
-    ends, begin = [torch.zeros(1, dtype=torch.int64)], 0
+    """Joins the spikes of networks that ran one after the other in each share."""
+    if len(shares) == 1:
+        return shares[0]
+    offsets, begin = [shares[0].offsets[:1]], 0
     for share in shares:
-        ends.append(share.offsets + begin)
+        offsets.append(share.offsets[1:] + begin)
         begin += len(share.times)
     times, source = (torch.cat(parts) for parts in zip(*(s[:2] for s in shares), strict=True))
-    return Events(times, source, torch.cat(ends))
+    return Events(times, source, torch.cat(offsets))
 
 
 def _check(weight: Tensor, changing: tuple[Tensor, ...]) -> None:
@@ -82,7 +84,8 @@ def _check(weight: Tensor, changing: tuple[Tensor, ...]) -> None:
     )
 
 
-def constants_of(circuit: Circuit, weight: Tensor) -> kernels.LayerConstants:
+@lru_cache
+def constants_of(circuit: Circuit, dtype: torch.dtype) -> kernels.LayerConstants:
     """Returns the kernels' constants; raises InputError if one overflows the weights' type."""
     neuron, rule = circuit.neuron, circuit.rule
     constants = {
@@ -96,8 +99,8 @@ def constants_of(circuit: Circuit, weight: Tensor) -> kernels.LayerConstants:
         "low": rule.low,
         "high": rule.high,
     }
-    check_constants(weight.dtype, **constants)
-    real = weight.new_empty(0).numpy().dtype.type
+    check_constants(dtype, **constants)
+    real = torch.empty(0, dtype=dtype).numpy().dtype.type
     return kernels.LayerConstants(
         **{name: real(constant) for name, constant in constants.items()},
         tau=float(neuron.tau),

@@ -379,8 +379,8 @@ def respond(first, last, spikes, duration, arrays, constants):  # type: ignore[n
     """Runs networks from ``first`` to before ``last`` for ``duration`` seconds; ``spikes`` are
     times, seconds [E], inputs [E] and offsets of all networks [B + 1].
 
-    Returns times and neurons of the output spikes and where each network's end [last - first], then
-    what :func:`add_changes` takes: numbers of neurons that learned in each network, these neurons
+    Returns times, neurons and offsets of the output spikes [last - first + 1], then what
+    :func:`add_changes` takes: numbers of neurons that learned in each network, these neurons
     and the changes of their weights.
     """
     times, source, offsets = spikes
@@ -389,7 +389,7 @@ def respond(first, last, spikes, duration, arrays, constants):  # type: ignore[n
     room = min(LEARNERS, weight.shape[1])
     learners = _new_learners(len(weight), weight.shape[1], room, weight.dtype)
     changed, rows = (np.empty(0, np.int64), np.empty(0, weight.dtype)), np.int64(0)
-    ends, counts = np.empty(last - first, np.int64), np.empty(last - first, np.int64)
+    ends, counts = np.zeros(last - first + 1, np.int64), np.empty(last - first, np.int64)
     for b in range(first, last):
         begin, end = offsets[b], offsets[b + 1]
         found, learners, count = _run(
@@ -397,7 +397,7 @@ def respond(first, last, spikes, duration, arrays, constants):  # type: ignore[n
         )
         changed = _take(learners, count, weight, changed, rows)
         rows += count
-        ends[b - first], counts[b - first] = found[2], count
+        ends[b - first + 1], counts[b - first] = found[2], count
     return found[0][: found[2]], found[1][: found[2]], ends, counts, changed[0], changed[1]
 
 

@@ -276,7 +276,7 @@ def _step_backward(  # type: ignore[no-untyped-def]
                 d_rate,
             )
         else:
-            of_h = 0 * one if current else h[i]
+            of_h = weight.dtype.type(0) if current else h[i]
             _respond_backward(
                 i,
                 weight,
