@@ -11,9 +11,10 @@ from plastorch.engine.device import REAL
 from plastorch.engine.numba_options import check_arrays, check_constants
 from plastorch.engine.threads import in_threads
 from plastorch.spiking import kernels
+from plastorch.spiking.change_kernels import add_changes, bring_within
 from plastorch.spiking.events import Events
 from plastorch.spiking.neurons import LIFState
-from plastorch.spiking.stdp import Traces, within
+from plastorch.spiking.stdp import Traces
 from plastorch.spiking.stdp_step import Circuit, STDPState
 
 WORK_PER_THREAD = 1_000_000
@@ -32,16 +33,15 @@ def respond(
     changing = (*state.neurons, *state.traces)
     _check(weight, changing)
     first = weight.detach().mT.contiguous()
-    change = torch.zeros_like(first)
+    change, constants = torch.zeros_like(first), constants_of(circuit, weight.dtype)
     smallest, largest = first.aminmax()
     if not (smallest >= circuit.rule.low and largest <= circuit.rule.high):  # or NaN
         check_arrays(weight=(weight, weight.shape, REAL))
-        inside = within(first.mT, circuit.rule).mT.contiguous()
-        change += inside - first
-        first = inside
+        given, first = first.numpy(), torch.empty_like(first)
+        bounds = constants.low, constants.high
+        bring_within(given, bounds, constants.norm, first.numpy(), change.numpy())
     own = [part.detach().clone(memory_format=torch.contiguous_format) for part in changing]
     arrays = kernels.LayerArrays(*(tensor.numpy() for tensor in (first, *own)))
-    constants = constants_of(circuit, weight.dtype)
     parts = events.times.detach(), events.source, events.offsets
     spikes = tuple(part.contiguous().numpy() for part in parts)
     shares: dict[int, Any] = {}
@@ -52,7 +52,7 @@ def respond(
     in_threads(run, events.networks, len(events.times) * len(weight) // WORK_PER_THREAD)
     found = [shares[begin] for begin in sorted(shares)]
     for share in found:
-        kernels.add_changes(*share[3:], change.numpy())
+        add_changes(*share[3:], change.numpy())
     neurons, traces = LIFState(*own[:3]), Traces(*own[3:])
     output = _joined([Events(*(torch.from_numpy(a) for a in share[:3])) for share in found])
     return output, change.mT, STDPState(None, neurons, traces, state.time + duration)

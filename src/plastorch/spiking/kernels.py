@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from plastorch.engine.numba_options import NoOverlap, copy_part, kernel
+from plastorch.spiking.change_kernels import take
 from plastorch.spiking.events_kernels import with_room
 
 SAME_TIME = 1e-9
@@ -354,34 +355,13 @@ def _run(b, times, source, duration, arrays, constants, found, learners):  # typ
 
 
 @_compiled
-def _take(learners, count, weight, changed, rows):  # type: ignore[no-untyped-def]
-    """Appends the changes of the learners' weights, input by input, to those of ``rows`` learners
-    before, and forgets the learners; returns the larger arrays."""
-    neurons, changes = changed
-    inputs, before = len(weight), rows * len(weight)
-    if rows + count > len(neurons):
-        size = 2 * (rows + count)
-        wider_neurons, wider = np.empty(size, np.int64), np.empty(size * inputs, weight.dtype)
-        wider_neurons[:rows], wider[:before] = neurons[:rows], changes[:before]
-        neurons, changes = wider_neurons, wider
-    for place in range(count):
-        neurons[rows + place] = learners.neuron[place]
-        learners.place[learners.neuron[place]] = -1
-    for j in range(inputs):
-        for place in range(count):
-            change = learners.weight[j, place] - weight[j, learners.neuron[place]]
-            changes[before + j * count + place] = change
-    return neurons, changes
-
-
-@_compiled
 def respond(first, last, spikes, duration, arrays, constants):  # type: ignore[no-untyped-def]
     """Runs networks from ``first`` to before ``last`` for ``duration`` seconds; ``spikes`` are
     times, seconds [E], inputs [E] and offsets of all networks [B + 1].
 
     Returns times, neurons and offsets of the output spikes [last - first + 1], then what
-    :func:`add_changes` takes: numbers of neurons that learned in each network, these neurons
-    and the changes of their weights.
+    :func:`plastorch.spiking.change_kernels.add_changes` takes: numbers of neurons that learned in
+    each network, these neurons and the changes of their weights.
     """
     times, source, offsets = spikes
     weight = arrays.weight
@@ -395,19 +375,7 @@ def respond(first, last, spikes, duration, arrays, constants):  # type: ignore[n
         found, learners, count = _run(
             b, times[begin:end], source[begin:end], duration, arrays, constants, found, learners
         )
-        changed = _take(learners, count, weight, changed, rows)
+        changed = take(learners, count, weight, changed, rows)
         rows += count
         ends[b - first + 1], counts[b - first] = found[2], count
     return found[0][: found[2]], found[1][: found[2]], ends, counts, changed[0], changed[1]
-
-
-@_compiled
-def add_changes(counts, neurons, changes, total):  # type: ignore[no-untyped-def]
-    """Adds the changes of weights in all networks, from :func:`respond`, to their sum [N, K]."""
-    first, at = 0, 0
-    for count in counts:
-        for j in range(len(total)):
-            for place in range(count):
-                total[j, neurons[first + place]] += changes[at]
-                at += 1
-        first += count
