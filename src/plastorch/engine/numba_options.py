@@ -12,8 +12,12 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError
 
-kernel: Any = partial(njit, cache=True, nogil=True, error_model="numpy")
+kernel: Any = partial(njit, cache=True, nogil=True, error_model="numpy", _nrt=True)
 """Compiles a function that lets other threads run, divides as NumPy does, and is kept on disk."""
+
+UNCOUNTED = {"_nrt": False}
+"""Option of functions that neither make nor return arrays: they count no references to arrays,
+which otherwise takes half of the time of short loops."""
 
 
 @kernel

@@ -39,7 +39,7 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> A
 
 @_compiled
 def load(typing_context, array, place):  # type: ignore[no-untyped-def]
-    """Returns sixteen numbers of a one-dimensional array, from a place on."""
+    """Returns sixteen numbers of a contiguous array, from a place in its memory on."""
 
     def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
         kind = signature.args[0]
@@ -51,7 +51,7 @@ def load(typing_context, array, place):  # type: ignore[no-untyped-def]
 
 @_compiled
 def store(typing_context, array, place, sixteen):  # type: ignore[no-untyped-def]
-    """Writes sixteen numbers to a one-dimensional array, from a place on."""
+    """Writes sixteen numbers to a contiguous array, from a place in its memory on."""
 
     def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
         kind = signature.args[0]

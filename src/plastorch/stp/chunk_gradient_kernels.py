@@ -26,14 +26,14 @@ from plastorch.stp.chunk_kernels import (
     squares_and_products,
     sums_of_products,
 )
-from plastorch.stp.kernels import FREE, PRE, compiled, inlined, slope
+from plastorch.stp.kernels import FREE, PRE, compiled, inlined, longest, slope, uncounted
 from plastorch.stp.rule import EPSILON
 
 SIDE_BY_SIDE = 2
 """Number of samples that are run side by side."""
 
 
-@compiled
+@uncounted
 def _replay(b, start, steps, memory, weight, own, parameters, settings, saved):  # type: ignore[no-untyped-def]
     """Computes the numbers of the forward pass for a chunk that begins with a memory."""
     z, a, c, alpha, v, r, q = own
@@ -56,7 +56,7 @@ def _replay(b, start, steps, memory, weight, own, parameters, settings, saved): 
             a[k, i], c[k, i] = scale, factor
 
 
-@compiled
+@uncounted
 def _neurons_backward(  # type: ignore[no-untyped-def]
     b, start, k, steps, d_next, own, of_own, sums, parameters, settings, saved, d_output
 ):
@@ -120,7 +120,7 @@ def _neurons_backward(  # type: ignore[no-untyped-def]
         of_z[k, earlier] = of_z[earlier, k] = total
 
 
-@compiled
+@uncounted
 def _signals_backward(  # type: ignore[no-untyped-def]
     k, side, weight, memories, of_f, of_w, of_z, z, by_grads, recurrent, d_h
 ):
@@ -128,28 +128,27 @@ def _signals_backward(  # type: ignore[no-untyped-def]
 
     Sums of sixteen signals over all neurons stay in registers."""
     (size, width), chunk = weight.shape, z.shape[1]
-    weights, memory, signals = weight.reshape(-1), memories.reshape(-1), z.reshape(-1)
-    given, found, none = by_grads.reshape(-1), d_h.reshape(-1), full(weight.dtype.type(0))
+    none = full(weight.dtype.type(0))
     for j in range(0, recurrent, LANES):
         for s in range(side):
-            s0, s1, s2, s3 = load(given, (s * chunk + k) * width + j), none, none, none
+            s0, s1, s2, s3 = load(by_grads, (s * chunk + k) * width + j), none, none, none
             for i in range(0, size - 1, 2):
                 at, of_s = i * width + j, (s * size + i) * width + j
-                s0 = plus(s0, times(load(memory, of_s), full(of_f[s, i])))
-                s1 = plus(s1, times(load(weights, at), full(of_w[s, k, i])))
-                s2 = plus(s2, times(load(memory, of_s + width), full(of_f[s, i + 1])))
-                s3 = plus(s3, times(load(weights, at + width), full(of_w[s, k, i + 1])))
+                s0 = plus(s0, times(load(memories, of_s), full(of_f[s, i])))
+                s1 = plus(s1, times(load(weight, at), full(of_w[s, k, i])))
+                s2 = plus(s2, times(load(memories, of_s + width), full(of_f[s, i + 1])))
+                s3 = plus(s3, times(load(weight, at + width), full(of_w[s, k, i + 1])))
             for i in range(size // 2 * 2, size):
-                s0 = plus(s0, times(load(memory, (s * size + i) * width + j), full(of_f[s, i])))
-                s1 = plus(s1, times(load(weights, i * width + j), full(of_w[s, k, i])))
+                s0 = plus(s0, times(load(memories, (s * size + i) * width + j), full(of_f[s, i])))
+                s1 = plus(s1, times(load(weight, i * width + j), full(of_w[s, k, i])))
             for step in range(0, chunk, 2):
                 at = (s * chunk + step) * width + j
-                s2 = plus(s2, times(load(signals, at), full(of_z[s, k, step])))
-                s3 = plus(s3, times(load(signals, at + width), full(of_z[s, k, step + 1])))
-            store(found, s * d_h.shape[1] + j, plus(plus(s0, s1), plus(s2, s3)))
+                s2 = plus(s2, times(load(z, at), full(of_z[s, k, step])))
+                s3 = plus(s3, times(load(z, at + width), full(of_z[s, k, step + 1])))
+            store(d_h, s * d_h.shape[1] + j, plus(plus(s0, s1), plus(s2, s3)))
 
 
-@compiled
+@uncounted
 def _inputs_backward(b, start, steps, weight, memory, factors, z, by_grad, recurrent, d_x, part):  # type: ignore[no-untyped-def]
     """Writes the gradients of a chunk's inputs."""
     of_v, alpha, of_w, of_z = factors
@@ -171,7 +170,7 @@ def _inputs_backward(b, start, steps, weight, memory, factors, z, by_grad, recur
             d_x[start + k, b, j] = part[k, j]
 
 
-@compiled
+@uncounted
 def _last_factors(b, start, steps, alpha, beta, parameters, settings, saved):  # type: ignore[no-untyped-def]
     """Writes α [H] and β [C, H] of a chunk's last F."""
     _, decay, rate = parameters
@@ -185,7 +184,7 @@ def _last_factors(b, start, steps, alpha, beta, parameters, settings, saved):  #
             alpha[i] *= decay[i] / norms[t, b, i] if settings[1] == PRE else decay[i]
 
 
-@compiled
+@uncounted
 def _memory_backward(memory, weight, grad, d_weight, of_r, of_q):  # type: ignore[no-untyped-def]
     """Backpropagates r = W . F and q = |F|² of a chunk's first F."""
     for i in range(len(memory)):
@@ -224,7 +223,7 @@ def _start_chunk(  # type: ignore[no-untyped-def]
     of_q[:] = 0
 
 
-@compiled
+@uncounted
 def _backward_chunk(  # type: ignore[no-untyped-def]
     first, side, start, memories, grads, d_next, forth, back, sums, given, gradients
 ):
@@ -323,7 +322,7 @@ def _backward_chunk(  # type: ignore[no-untyped-def]
         _memory_backward(memories[s], weight, grads[s], d_weight, of_r[s], of_q[s])
 
 
-@compiled
+@uncounted
 def _backward_samples(  # type: ignore[no-untyped-def]
     first, side, course, grads, d_next, forth, back, sums, given, kept, gradients
 ):
@@ -331,10 +330,10 @@ def _backward_samples(  # type: ignore[no-untyped-def]
     _, x, h0, parameters, lengths, settings, saved = given
     z, _, c, alpha, _, _, _ = forth
     chunk, every = settings[5], settings[6]
-    longest = lengths[first : first + side].max()
-    for block in range((longest - 1) // (chunk * every), -1, -1):
+    steps_of_all = longest(lengths, first, side)
+    for block in range((steps_of_all - 1) // (chunk * every), -1, -1):
         start = block * chunk * every
-        chunks = min(every, (longest - start + chunk - 1) // chunk)
+        chunks = min(every, (steps_of_all - start + chunk - 1) // chunk)
         for s in range(side):
             copy_part(kept[block, first + s], course[0, s])
         for n in range(chunks - 1):

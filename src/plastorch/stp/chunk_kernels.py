@@ -24,7 +24,7 @@ import numpy as np
 
 from plastorch.engine.numba_options import copy_part
 from plastorch.engine.numba_vectors import LANES, full, load, plus, store, sum_of, times
-from plastorch.stp.kernels import FREE, PRE, activate_all, compiled, inlined
+from plastorch.stp.kernels import FREE, PRE, activate_all, compiled, inlined, uncounted
 from plastorch.stp.rule import EPSILON
 
 SIDE_BY_SIDE = 4
@@ -55,7 +55,6 @@ def multiply(matrix, z, begin, out):  # type: ignore[no-untyped-def]
     Eight vectors, one of each of eight rows, hold sums for sixteen steps in registers."""
     (rows, width), none = matrix.shape, full(matrix.dtype.type(0))
     turned, sums = np.empty((width, LANES), z.dtype), np.empty((8, LANES), z.dtype)
-    of_z, of_sums = turned.reshape(-1), sums.reshape(-1)
     for start in range(0, len(z), LANES):
         for j in range(begin, width):
             for k in range(LANES):
@@ -63,7 +62,7 @@ def multiply(matrix, z, begin, out):  # type: ignore[no-untyped-def]
         for i in range(0, rows - 7, 8):
             s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = none
             for j in range(begin, width):
-                signals = load(of_z, j * LANES)
+                signals = load(turned, j * LANES)
                 s0 = plus(s0, times(signals, full(matrix[i, j])))
                 s1 = plus(s1, times(signals, full(matrix[i + 1, j])))
                 s2 = plus(s2, times(signals, full(matrix[i + 2, j])))
@@ -72,46 +71,45 @@ def multiply(matrix, z, begin, out):  # type: ignore[no-untyped-def]
                 s5 = plus(s5, times(signals, full(matrix[i + 5, j])))
                 s6 = plus(s6, times(signals, full(matrix[i + 6, j])))
                 s7 = plus(s7, times(signals, full(matrix[i + 7, j])))
-            store(of_sums, 0, s0)
-            store(of_sums, LANES, s1)
-            store(of_sums, 2 * LANES, s2)
-            store(of_sums, 3 * LANES, s3)
-            store(of_sums, 4 * LANES, s4)
-            store(of_sums, 5 * LANES, s5)
-            store(of_sums, 6 * LANES, s6)
-            store(of_sums, 7 * LANES, s7)
+            store(sums, 0, s0)
+            store(sums, LANES, s1)
+            store(sums, 2 * LANES, s2)
+            store(sums, 3 * LANES, s3)
+            store(sums, 4 * LANES, s4)
+            store(sums, 5 * LANES, s5)
+            store(sums, 6 * LANES, s6)
+            store(sums, 7 * LANES, s7)
             for k in range(LANES):
                 for row in range(8):
                     out[start + k, i + row] = sums[row, k]
         for i in range(rows // 8 * 8, rows):
             s0 = none
             for j in range(begin, width):
-                s0 = plus(s0, times(load(of_z, j * LANES), full(matrix[i, j])))
-            store(of_sums, 0, s0)
+                s0 = plus(s0, times(load(turned, j * LANES), full(matrix[i, j])))
+            store(sums, 0, s0)
             for k in range(LANES):
                 out[start + k, i] = sums[0, k]
 
 
-@compiled
+@uncounted
 def add_products(matrix, scale, factors, z):  # type: ignore[no-untyped-def]
     """Turns rows M_i of a matrix [H, P] into scale_i M_i + sum over k of factors_ki z_k.
 
     Eight vectors, one of each of eight rows, stay in registers through all steps k."""
     rows, width = matrix.shape
-    of_matrix, of_z = matrix.reshape(-1), z.reshape(-1)
     for i in range(0, rows - 7, 8):
         for j in range(0, width, LANES):
             at = i * width + j
-            s0 = times(load(of_matrix, at), full(scale[i]))
-            s1 = times(load(of_matrix, at + width), full(scale[i + 1]))
-            s2 = times(load(of_matrix, at + 2 * width), full(scale[i + 2]))
-            s3 = times(load(of_matrix, at + 3 * width), full(scale[i + 3]))
-            s4 = times(load(of_matrix, at + 4 * width), full(scale[i + 4]))
-            s5 = times(load(of_matrix, at + 5 * width), full(scale[i + 5]))
-            s6 = times(load(of_matrix, at + 6 * width), full(scale[i + 6]))
-            s7 = times(load(of_matrix, at + 7 * width), full(scale[i + 7]))
+            s0 = times(load(matrix, at), full(scale[i]))
+            s1 = times(load(matrix, at + width), full(scale[i + 1]))
+            s2 = times(load(matrix, at + 2 * width), full(scale[i + 2]))
+            s3 = times(load(matrix, at + 3 * width), full(scale[i + 3]))
+            s4 = times(load(matrix, at + 4 * width), full(scale[i + 4]))
+            s5 = times(load(matrix, at + 5 * width), full(scale[i + 5]))
+            s6 = times(load(matrix, at + 6 * width), full(scale[i + 6]))
+            s7 = times(load(matrix, at + 7 * width), full(scale[i + 7]))
             for k in range(len(z)):
-                signals = load(of_z, k * width + j)
+                signals = load(z, k * width + j)
                 s0 = plus(s0, times(signals, full(factors[k, i])))
                 s1 = plus(s1, times(signals, full(factors[k, i + 1])))
                 s2 = plus(s2, times(signals, full(factors[k, i + 2])))
@@ -120,23 +118,23 @@ def add_products(matrix, scale, factors, z):  # type: ignore[no-untyped-def]
                 s5 = plus(s5, times(signals, full(factors[k, i + 5])))
                 s6 = plus(s6, times(signals, full(factors[k, i + 6])))
                 s7 = plus(s7, times(signals, full(factors[k, i + 7])))
-            store(of_matrix, at, s0)
-            store(of_matrix, at + width, s1)
-            store(of_matrix, at + 2 * width, s2)
-            store(of_matrix, at + 3 * width, s3)
-            store(of_matrix, at + 4 * width, s4)
-            store(of_matrix, at + 5 * width, s5)
-            store(of_matrix, at + 6 * width, s6)
-            store(of_matrix, at + 7 * width, s7)
+            store(matrix, at, s0)
+            store(matrix, at + width, s1)
+            store(matrix, at + 2 * width, s2)
+            store(matrix, at + 3 * width, s3)
+            store(matrix, at + 4 * width, s4)
+            store(matrix, at + 5 * width, s5)
+            store(matrix, at + 6 * width, s6)
+            store(matrix, at + 7 * width, s7)
     for i in range(rows // 8 * 8, rows):
         for j in range(0, width, LANES):
-            total = times(load(of_matrix, i * width + j), full(scale[i]))
+            total = times(load(matrix, i * width + j), full(scale[i]))
             for k in range(len(z)):
-                total = plus(total, times(load(of_z, k * width + j), full(factors[k, i])))
-            store(of_matrix, i * width + j, total)
+                total = plus(total, times(load(z, k * width + j), full(factors[k, i])))
+            store(matrix, i * width + j, total)
 
 
-@compiled
+@uncounted
 def sums_of_products(one, other, out):  # type: ignore[no-untyped-def]
     """Writes the scalar products of the rows of two matrices."""
     for i in range(len(one)):
@@ -146,7 +144,7 @@ def sums_of_products(one, other, out):  # type: ignore[no-untyped-def]
         out[i] = total
 
 
-@compiled
+@uncounted
 def squares_and_products(one, other, squares, products):  # type: ignore[no-untyped-def]
     """Writes the squared lengths of a matrix's rows and their scalar products with another's."""
     for i in range(len(one)):
@@ -166,26 +164,25 @@ def dot(z, k, other):  # type: ignore[no-untyped-def]
     return total
 
 
-@compiled
+@uncounted
 def _recur(k, memories, weight, z, recurrent, p, v):  # type: ignore[no-untyped-def]
     """Writes W h and F h of four samples at step k of the chunk."""
     (size, width), chunk, whole = weight.shape, z.shape[1], recurrent // LANES * LANES
-    weights, memory, signals = weight.reshape(-1), memories.reshape(-1), z.reshape(-1)
     none, one, other = full(weight.dtype.type(0)), size * width, chunk * width
     for i in range(size):
         w0 = w1 = w2 = w3 = f0 = f1 = f2 = f3 = none
         for j in range(0, whole, LANES):
             at, here = i * width + j, k * width + j
-            of_weight, h0, h1 = load(weights, at), load(signals, here), load(signals, here + other)
-            h2, h3 = load(signals, here + 2 * other), load(signals, here + 3 * other)
+            of_weight, h0, h1 = load(weight, at), load(z, here), load(z, here + other)
+            h2, h3 = load(z, here + 2 * other), load(z, here + 3 * other)
             w0 = plus(w0, times(of_weight, h0))
             w1 = plus(w1, times(of_weight, h1))
             w2 = plus(w2, times(of_weight, h2))
             w3 = plus(w3, times(of_weight, h3))
-            f0 = plus(f0, times(load(memory, at), h0))
-            f1 = plus(f1, times(load(memory, at + one), h1))
-            f2 = plus(f2, times(load(memory, at + 2 * one), h2))
-            f3 = plus(f3, times(load(memory, at + 3 * one), h3))
+            f0 = plus(f0, times(load(memories, at), h0))
+            f1 = plus(f1, times(load(memories, at + one), h1))
+            f2 = plus(f2, times(load(memories, at + 2 * one), h2))
+            f3 = plus(f3, times(load(memories, at + 3 * one), h3))
         p[0, i], p[1, i], p[2, i], p[3, i] = sum_of(w0), sum_of(w1), sum_of(w2), sum_of(w3)
         v[0, i], v[1, i], v[2, i], v[3, i] = sum_of(f0), sum_of(f1), sum_of(f2), sum_of(f3)
         for j in range(whole, recurrent):
@@ -194,7 +191,7 @@ def _recur(k, memories, weight, z, recurrent, p, v):  # type: ignore[no-untyped-
                 v[s, i] += memories[s, i, j] * z[s, k, j]
 
 
-@compiled
+@uncounted
 def _respond(b, t, k, own, squares, parameters, settings, results):  # type: ignore[no-untyped-def]
     """Runs the neurons of sample b at step k of a chunk; returns whether numbers are safe."""
     z, p, v, alpha, beta, a, r, q, of_inputs = own
@@ -234,7 +231,7 @@ def _respond(b, t, k, own, squares, parameters, settings, results):  # type: ign
     return unsafe == 0
 
 
-@compiled
+@uncounted
 def _forward_chunk(  # type: ignore[no-untyped-def]
     first, n, start, scratch, weight, squares, x, h0, parameters, lengths, settings, results
 ):

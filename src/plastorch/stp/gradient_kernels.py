@@ -20,6 +20,7 @@ from plastorch.stp.kernels import (
     next_memories,
     saturated,
     slope,
+    uncounted,
     update,
 )
 from plastorch.stp.rule import EPSILON
@@ -59,10 +60,10 @@ def _update_backward(i, memory, decay, rate, z, h, scale, grad, d_decay, d_rate)
     """Backpropagates F = Λ F scale + Γ h z, except to F and z; returns grads of h and scale."""
     of_h = of_scale = grad.dtype.type(0)
     for j in range(grad.shape[1]):
-        of_memory = grad[i, j] * memory[i, j]
-        of_h += grad[i, j] * rate[i, j] * z[j]
+        of_memory, of_product = grad[i, j] * memory[i, j], grad[i, j] * z[j]
+        of_h += of_product * rate[i, j]
         of_scale += of_memory * decay[i, j]
-        d_rate[i, j] += grad[i, j] * (h * z[j])
+        d_rate[i, j] += of_product * h
         d_decay[i, j] += scale * of_memory
     return of_h, of_scale
 
@@ -135,16 +136,16 @@ def _both_backward(  # type: ignore[no-untyped-def]
         new = bound if new > bound else new
         new = -bound if new < -bound else new
         grad[i, j] = new
-        of_memory = new * earlier[i, j]
-        of_h += new * rate[i, j] * z_before[j]
+        of_memory, of_product = new * earlier[i, j], new * z_before[j]
+        of_h += of_product * rate[i, j]
         of_scale += of_memory * decay[i, j]
-        d_rate[i, j] += new * (h_before * z_before[j])
+        d_rate[i, j] += of_product * h_before
         d_decay[i, j] += scale_before * of_memory
     _fixed_backward(i, weight, memory.shape[1], z, of_drive, of_norm, d_weight, d_z)
     return of_h, of_scale
 
 
-@compiled
+@uncounted
 def _recompute(b, start, stop, seen, course, weight, x, h0, parameters, settings, saved):  # type: ignore[no-untyped-def]
     """Writes the memories after the steps from ``start`` to before ``stop`` behind the first, and
     the signals of their updates."""
@@ -159,7 +160,7 @@ def _recompute(b, start, stop, seen, course, weight, x, h0, parameters, settings
         next_memories(memory, weight, decay, rate, z, h, norms[t, b], norm, limit, new)
 
 
-@compiled
+@uncounted
 def _updates_backward(  # type: ignore[no-untyped-def]
     b, t, z, clamped, memory, new, grad, sums, weight, parameters, settings, saved
 ):
@@ -182,7 +183,7 @@ def _updates_backward(  # type: ignore[no-untyped-def]
         )
 
 
-@compiled
+@uncounted
 def _neurons_backward(b, t, of_hs, of_scales, of_drives, of_norms, d_bias, settings, saved):  # type: ignore[no-untyped-def]
     """Backpropagates the responses of step t to drives and norms.
 
@@ -209,7 +210,7 @@ def _neurons_backward(b, t, of_hs, of_scales, of_drives, of_norms, d_bias, setti
         of_drives[i], of_norms[i] = of_drive, of_norm
 
 
-@compiled
+@uncounted
 def _step_backward(  # type: ignore[no-untyped-def]
     b, t, alone, together, scratch, grad, sums, weight, x, h0, parameters, settings, saved
 ):
@@ -299,7 +300,7 @@ def _step_backward(  # type: ignore[no-untyped-def]
         d_h[b, i] = d_z[h_at + i] if h_at >= 0 else 0
 
 
-@compiled
+@uncounted
 def _backward_sample(  # type: ignore[no-untyped-def]
     b,
     scratch,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from plastorch.engine.numba_options import NoOverlap, copy_part, kernel
+from plastorch.engine.numba_options import UNCOUNTED, NoOverlap, copy_part, kernel
 from plastorch.stp.rule import EPSILON
 
 SIDE_BY_SIDE = 4
@@ -30,6 +30,7 @@ compiled: Any = partial(
     fastmath={"reassoc", "contract"},
     pipeline_class=NoOverlap,
 )
+uncounted: Any = compiled(**UNCOUNTED)
 inlined: Any = compiled(inline="always")
 
 
@@ -59,7 +60,7 @@ def _activate(drive, kind):  # type: ignore[no-untyped-def]
     return max(drive, 0.0) if kind == 2 else drive
 
 
-@compiled
+@uncounted
 def activate_all(drives, bias, kind, bound, h):  # type: ignore[no-untyped-def]
     """Writes the activities of all neurons of a sample."""
     dtype = bias.dtype.type
@@ -85,6 +86,15 @@ def slope(h, kind):  # type: ignore[no-untyped-def]
 def saturated(value, bound):  # type: ignore[no-untyped-def]
     """Returns a number within a bound either way."""
     return min(max(value, -bound), bound)
+
+
+@inlined
+def longest(lengths, first, n):  # type: ignore[no-untyped-def]
+    """Returns the most steps of n samples from ``first`` on."""
+    most = lengths[first]
+    for b in range(first + 1, first + n):
+        most = max(most, lengths[b])
+    return most
 
 
 @inlined
@@ -131,7 +141,7 @@ def _renormalized(i, memory, weight, decay, rate, z, h, limit, new):  # type: ig
         new[i, j] *= scale
 
 
-@compiled
+@uncounted
 def next_memories(memory, weight, decay, rate, z, h, lengths, norm, limit, new):  # type: ignore[no-untyped-def]
     """Writes all neurons' memories after a step; ``lengths`` are |W + F| before it.
 
@@ -165,7 +175,7 @@ def _advance(i, s, memory, weight, decay, rate, z, h, scale, limit, following): 
     return squared, drive
 
 
-@compiled
+@uncounted
 def _fire(squared, drive, bias, settings, lengths, drives, h):  # type: ignore[no-untyped-def]
     """Writes norms |W + F|, drives divided by them, and activities."""
     _, _, norm, activation, _, _, _, bound, _ = settings
@@ -177,7 +187,7 @@ def _fire(squared, drive, bias, settings, lengths, drives, h):  # type: ignore[n
     activate_all(drives, bias, activation, bound, h)
 
 
-@compiled
+@uncounted
 def _forward_samples(first, n, scratch, weight, x, h0, parameters, lengths, settings, results):  # type: ignore[no-untyped-def]
     """Runs all steps of n samples from ``first`` on, on their memories; see :func:`forward`."""
     z, following, squared, drive, memory = scratch
@@ -191,7 +201,7 @@ def _forward_samples(first, n, scratch, weight, x, h0, parameters, lengths, sett
         gather(signals, x, h0[b], 0, b, x_at, h_at, bound)
         for i in range(size):
             squared[s, i], drive[s, i] = _respond(i, weight, own, signals)
-    for t in range(lengths[first : first + n].max()):
+    for t in range(longest(lengths, first, n)):
         for s in range(n):
             b = first + s
             if t < lengths[b]:
@@ -199,7 +209,8 @@ def _forward_samples(first, n, scratch, weight, x, h0, parameters, lengths, sett
                     copy_part(memory[s], kept[t // block - 1, b])
                 h = output[t, b]
                 _fire(squared[s], drive[s], bias, settings, norms[t, b], drives[t, b], h)
-                z[s] = following[s]
+                for j in range(z.shape[1]):
+                    z[s, j] = following[s, j]
                 if current:
                     gather(z[s], x, h, t, b, x_at, h_at, bound)
                 gather(following[s], x, h, min(t + 1, len(x) - 1), b, x_at, h_at, bound)
@@ -272,7 +283,7 @@ def _seems_finite(array):  # type: ignore[no-untyped-def]
     return isfinite(total)
 
 
-@compiled
+@uncounted
 def _step_sample(b, scratch, memory, new, weight, x, h0, parameters, settings, h):  # type: ignore[no-untyped-def]
     """Runs one step of sample b; returns whether the squared norms of its synapses are finite."""
     z, squared, drive, lengths, drives = scratch

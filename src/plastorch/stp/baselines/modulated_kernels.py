@@ -10,7 +10,7 @@ from math import tanh
 import numpy as np
 
 from plastorch.engine.numba_options import copy_part
-from plastorch.stp.kernels import compiled, inlined
+from plastorch.stp.kernels import compiled, inlined, uncounted
 
 
 @inlined
@@ -24,7 +24,7 @@ def _learn(hebb, activity, modulation, before, clamp, new):  # type: ignore[no-u
             new[i, j] = -clamp if value < -clamp else value
 
 
-@compiled
+@uncounted
 def _forward_sample(b, before, hebb, weight, alpha, modulator, offset, drives, clamp, results):  # type: ignore[no-untyped-def]
     """Runs all steps of sample b; ``before`` holds h and ``hebb`` Hb, from first to last."""
     output, modulations = results
@@ -53,7 +53,7 @@ def forward(h, hebb, *arguments):  # type: ignore[no-untyped-def]
         _forward_sample(b, h[b], hebb[b], *arguments)
 
 
-@compiled
+@uncounted
 def _backward_sample(  # type: ignore[no-untyped-def]
     b, course, grad, d_h, d_after, weight, alpha, modulator, clamp, h0, output, modulations,
     d_output, d_drives, d_weight, d_alpha, d_modulator
