@@ -5,7 +5,7 @@ from math import inf, log, log1p, sqrt
 
 import numpy as np
 
-from plastorch.engine.numba_options import kernel
+from plastorch.engine.numba_options import UNCOUNTED, kernel
 
 
 @kernel
@@ -67,7 +67,7 @@ def _draw(chances, s, b, steps, seed, drawn, counts):  # type: ignore[no-untyped
     return drawn, count
 
 
-@kernel
+@kernel(**UNCOUNTED)
 def _draw_input(per_log, steps, step, state, drawn, count):  # type: ignore[no-untyped-def]
     """Draws the spikes of an input after ``step``, as far as there is room for them; steps from
     spike to spike are geometric."""

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plastorch.engine.numba_options import NoOverlap, copy_part, kernel
+from plastorch.engine.numba_options import UNCOUNTED, NoOverlap, copy_part, kernel
 from plastorch.spiking.change_kernels import take
 from plastorch.spiking.events_kernels import with_room
 
@@ -30,7 +30,7 @@ SPAN = 20.0
 NOTHING = 1e-25
 """Smallest trace kept; smaller ones become 0, as some processors take 100 times as long for numbers
 too small for full precision."""
-LEARNERS = 16
+LEARNERS = 8
 """Neurons of a network for which there is room at first."""
 
 
@@ -92,6 +92,7 @@ class Learners(NamedTuple):
 
 
 _compiled: Any = partial(kernel, pipeline_class=NoOverlap)
+_uncounted: Any = _compiled(**UNCOUNTED)
 
 
 @_compiled
@@ -131,7 +132,7 @@ def _add_learners(b, neurons, learners, count, weight, post):  # type: ignore[no
     return learners, count
 
 
-@_compiled
+@_uncounted
 def _transmit(source, event, end, weight, drive):  # type: ignore[no-untyped-def]
     """Transmits spikes of inputs, four at a time: neurons receive their weights."""
     while event + 3 < end:
@@ -147,7 +148,7 @@ def _transmit(source, event, end, weight, drive):  # type: ignore[no-untyped-def
         event += 1
 
 
-@_compiled
+@_uncounted
 def _transmit_and_depress(source, event, end, weight, drive, post, count, rates):  # type: ignore[no-untyped-def]
     """Transmits spikes of inputs to the first ``count`` neurons with weights as they are, each of
     which is then decreased; ``rates`` are depression, 1 for soft bounds, and the lower bound."""
@@ -163,7 +164,7 @@ def _transmit_and_depress(source, event, end, weight, drive, post, count, rates)
         event += 1
 
 
-@_compiled
+@_uncounted
 def _potentiate(b, c, weight, pre, gain, constants):  # type: ignore[no-untyped-def]
     """Applies a spike of the learner at place c: the weights of all inputs that spiked before grow,
     then all are normalized."""
@@ -181,7 +182,7 @@ def _potentiate(b, c, weight, pre, gain, constants):  # type: ignore[no-untyped-
             weight[j, c] = min(max(weight[j, c] * scale, low), high)
 
 
-@_compiled
+@_uncounted
 def _fade(b, trace, factor):  # type: ignore[no-untyped-def]
     nothing, zero = trace.dtype.type(NOTHING), trace.dtype.type(0)
     for i in range(trace.shape[1]):
@@ -189,7 +190,13 @@ def _fade(b, trace, factor):  # type: ignore[no-untyped-def]
         trace[b, i] = faded if faded > nothing else zero
 
 
-@_compiled
+@_uncounted
+def _scale(b, theta, factor):  # type: ignore[no-untyped-def]
+    for k in range(theta.shape[1]):
+        theta[b, k] *= factor
+
+
+@_uncounted
 def _integrate(b, drive, membrane, theta, closed, levels, keep, theta_scale):  # type: ignore[no-untyped-def]
     """Decays membranes, adds ``drive`` to those that take input, and clears it; ``closed`` has the
     refractory neurons. Returns the number of the others that are above their threshold."""
@@ -228,7 +235,7 @@ def _fire(b, t, above, arrays, c, theta_scale, found):  # type: ignore[no-untype
     return times, source, count
 
 
-@_compiled
+@_uncounted
 def _still_closed(b, t, closed, count, ready):  # type: ignore[no-untyped-def]
     """Moves neurons that are refractory at t to the front of ``closed``; returns their number."""
     kept = 0
@@ -251,7 +258,7 @@ def _learn(b, spikes, arrays, constants, gain, trace, learners, count):  # type:
     return learners, count
 
 
-@_compiled
+@_uncounted
 def _hand_over(neurons, given, count, drive):  # type: ignore[no-untyped-def]
     """Makes the input of learners that of their neurons, and clears it."""
     for place in range(count):
@@ -259,7 +266,7 @@ def _hand_over(neurons, given, count, drive):  # type: ignore[no-untyped-def]
         given[place] = 0
 
 
-@_compiled
+@_uncounted
 def _rescale(b, t, starts, arrays, learners, count, constants):  # type: ignore[no-untyped-def]
     """Moves those starts to t that are ``SPAN`` time constants ago, for all stored values to stay
     in range: of traces of inputs and neurons, and of thresholds."""
@@ -275,39 +282,37 @@ def _rescale(b, t, starts, arrays, learners, count, constants):  # type: ignore[
             learners.post[place] = arrays.post[b, learners.neuron[place]]
         starts[1] = t
     if t - starts[2] > SPAN * c.theta_tau:
-        arrays.theta[b] *= dtype(exp((starts[2] - t) / c.theta_tau))
+        _scale(b, arrays.theta, dtype(exp((starts[2] - t) / c.theta_tau)))
         starts[2] = t
 
 
-@_compiled
+@_uncounted
 def _finish(b, now, duration, starts, arrays, drive, constants):  # type: ignore[no-untyped-def]
     """Lets everything decay from the last input spike, at ``now``, to the end."""
     c, dtype = constants, arrays.weight.dtype.type
     _fade(b, arrays.pre, dtype(exp((starts[0] - duration) / c.tau_plus)))
     _fade(b, arrays.post, dtype(exp((starts[1] - duration) / c.tau_minus)))
-    arrays.theta[b] *= dtype(exp((starts[2] - duration) / c.theta_tau))
+    _scale(b, arrays.theta, dtype(exp((starts[2] - duration) / c.theta_tau)))
     keep = dtype(exp((now - duration) / c.tau))
     for k in range(len(drive)):
         arrays.membrane[b, k] = c.rest + (arrays.membrane[b, k] - c.rest) * keep
         arrays.refractory[b, k] = max(arrays.refractory[b, k] - duration, 0.0)
 
 
-@_compiled
-def _run(b, times, source, duration, arrays, constants, found, learners):  # type: ignore[no-untyped-def]
-    """Runs network b for ``duration``; appends its output spikes to ``found``, and returns it with
-    the network's learners and their number."""
+@_uncounted
+def _listen(b, times, source, at, clock, arrays, learners, count, drives, constants):  # type: ignore[no-untyped-def]
+    """Runs network b from the input spike ``at`` on until neurons are above their threshold, or to
+    the last spike. Returns the next spike, the time, the number of refractory neurons, and of those
+    above their threshold.
+
+    ``at`` comes with the time before and the number of refractory neurons; ``clock`` holds starts
+    of traces and spans after which they move; ``drives`` are inputs of neurons, and an array of
+    refractory ones."""
     c, dtype = constants, arrays.weight.dtype.type
-    neurons = arrays.membrane.shape[1]
-    drive, closed, levels = np.zeros(neurons, dtype), np.arange(neurons), (c.rest, c.threshold)
-    shut = _still_closed(b, 0.0, closed, neurons, arrays.refractory)
-    count = np.int64(0)  # for a literal, what is called would be compiled once more
-    if c.plastic and c.depression > 0:
-        active = np.nonzero(arrays.post[b] > 0)[0]
-        learners, count = _add_learners(b, active, learners, count, arrays.weight, arrays.post)
-    starts, now, event = np.zeros(3), 0.0, 0
-    spans = SPAN * c.tau_plus, SPAN * c.tau_minus, SPAN * c.theta_tau
-    due = min(spans)
-    while event < len(times):
+    (event, now, shut), (starts, spans), (drive, closed) = at, clock, drives
+    levels, above = (c.rest, c.threshold), 0
+    due = min(starts[0] + spans[0], starts[1] + spans[1], starts[2] + spans[2])
+    while event < len(times) and above == 0:
         t, end = times[event], event + 1
         while end < len(times) and times[end] == t:
             end += 1
@@ -315,13 +320,12 @@ def _run(b, times, source, duration, arrays, constants, found, learners):  # typ
             _rescale(b, t, starts, arrays, learners, count, c)
             due = min(starts[0] + spans[0], starts[1] + spans[1], starts[2] + spans[2])
         scale = dtype(exp((t - starts[0]) / c.tau_plus))
-        post_scale = dtype(exp((t - starts[1]) / c.tau_minus))
-        theta_scale = dtype(exp((starts[2] - t) / c.theta_tau))
         for place in range(event, end):
             arrays.pre[b, source[place]] += scale
-        if count < neurons:
+        if count < len(drive):
             _transmit(source, event, end, arrays.weight, drive)
         if count > 0 and c.depression > 0:
+            post_scale = dtype(exp((t - starts[1]) / c.tau_minus))
             rates = c.depression / post_scale, c.soft, c.low
             _transmit_and_depress(
                 source, event, end, learners.weight, learners.drive, learners.post, count, rates
@@ -331,26 +335,49 @@ def _run(b, times, source, duration, arrays, constants, found, learners):  # typ
         _hand_over(learners.neuron, learners.drive, count, drive)
         if shut > 0:
             shut = _still_closed(b, t, closed, shut, arrays.refractory)
-        keep = dtype(exp((now - t) / c.tau))
+        keep, theta_scale = dtype(exp((now - t) / c.tau)), dtype(exp((starts[2] - t) / c.theta_tau))
         above = _integrate(
             b, drive, arrays.membrane, arrays.theta, closed[:shut], levels, keep, theta_scale
         )
-        if above > 0:
-            first = found[2]
-            found = _fire(b, t, above, arrays, c, theta_scale, found)
-            for k in found[1][first : found[2]]:
-                closed[shut] = k
-                shut += 1
-                if not c.plastic:
-                    arrays.post[b, k] += post_scale
-            if c.plastic:
-                spikes = found[1][first : found[2]]
-                gain = c.potentiation / scale
-                learners, count = _learn(b, spikes, arrays, c, gain, post_scale, learners, count)
         now, event = t, end
+    return event, now, shut, above
+
+
+@_compiled
+def _run(b, times, source, duration, arrays, constants, found, learners):  # type: ignore[no-untyped-def]
+    """Runs network b for ``duration``; appends its output spikes to ``found``, and returns it with
+    the network's learners and their number."""
+    c, dtype = constants, arrays.weight.dtype.type
+    neurons = arrays.membrane.shape[1]
+    drive, closed = np.zeros(neurons, dtype), np.arange(neurons)
+    shut = _still_closed(b, 0.0, closed, neurons, arrays.refractory)
+    count = np.int64(0)  # for a literal, what is called would be compiled once more
+    if c.plastic and c.depression > 0:
+        active = np.nonzero(arrays.post[b] > 0)[0]
+        learners, count = _add_learners(b, active, learners, count, arrays.weight, arrays.post)
+    starts, t, event = np.zeros(3), 0.0, np.int64(0)
+    clock = starts, (SPAN * c.tau_plus, SPAN * c.tau_minus, SPAN * c.theta_tau)
+    while event < len(times):
+        event, t, shut, above = _listen(
+            b, times, source, (event, t, shut), clock, arrays, learners, count, (drive, closed), c
+        )
+        if above == 0:
+            break
+        first, theta_scale = found[2], dtype(exp((starts[2] - t) / c.theta_tau))
+        post_scale = dtype(exp((t - starts[1]) / c.tau_minus))
+        found = _fire(b, t, above, arrays, c, theta_scale, found)
+        for k in found[1][first : found[2]]:
+            closed[shut] = k
+            shut += 1
+            if not c.plastic:
+                arrays.post[b, k] += post_scale
+        if c.plastic:
+            spikes, scale = found[1][first : found[2]], dtype(exp((t - starts[0]) / c.tau_plus))
+            gain = c.potentiation / scale
+            learners, count = _learn(b, spikes, arrays, c, gain, post_scale, learners, count)
     for place in range(count):
         arrays.post[b, learners.neuron[place]] = learners.post[place]
-    _finish(b, now, duration, starts, arrays, drive, c)
+    _finish(b, t, duration, starts, arrays, drive, c)
     return found, learners, count
 
 
