@@ -7,10 +7,10 @@ these over patterns; that of an input's spike is its weights times the gradient 
 
 import numpy as np
 
-from plastorch.engine.numba_options import vector_kernel
+from plastorch.engine.numba_options import UNCOUNTED, vector_kernel
 
 
-@vector_kernel
+@vector_kernel(**UNCOUNTED)
 def _retreat(d_spikes, potentials, step, d_current, d_membrane, constants):  # type: ignore[no-untyped-def]
     """Goes back one step in a layer: from the gradient of spikes [K] to that of currents."""
     one = d_membrane.dtype.type(1)

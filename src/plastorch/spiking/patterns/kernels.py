@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plastorch.engine.numba_options import vector_kernel
+from plastorch.engine.numba_options import UNCOUNTED, vector_kernel
 
 WORD = 8
 """Number of bytes that are checked together."""
@@ -77,7 +77,7 @@ def memory_of_one(weights, steps):  # type: ignore[no-untyped-def]
     return Memory(hidden, output, np.empty((1, steps, classes), dtype))
 
 
-@vector_kernel
+@vector_kernel(**UNCOUNTED)
 def rest(bias, drive):  # type: ignore[no-untyped-def]
     """Fills the drive of a layer without spikes, which is its bias [S, K]."""
     for step in range(len(drive)):
@@ -85,7 +85,7 @@ def rest(bias, drive):  # type: ignore[no-untyped-def]
             drive[step, k] = bias[k]
 
 
-@vector_kernel
+@vector_kernel(**UNCOUNTED)
 def add_spikes(bins, weight, first, steps, drive):  # type: ignore[no-untyped-def]
     """Adds the spikes, bins [n], of inputs from ``first`` on to the hidden drive [S, H]."""
     for i in range(len(bins)):
@@ -95,7 +95,7 @@ def add_spikes(bins, weight, first, steps, drive):  # type: ignore[no-untyped-de
                 drive[step, k] += weight[first + i, k]
 
 
-@vector_kernel
+@vector_kernel(**UNCOUNTED)
 def _hidden(drive, constants, current, membrane, fired):  # type: ignore[no-untyped-def]
     """Turns the drive of hidden neurons into their potentials, and marks which fired."""
     neurons, one = drive.shape[1], drive.dtype.type(1)
@@ -111,7 +111,7 @@ def _hidden(drive, constants, current, membrane, fired):  # type: ignore[no-unty
             drive[step, k] = membrane[k]
 
 
-@vector_kernel
+@vector_kernel(**UNCOUNTED)
 def list_spikes(fired, in_words, words, places):  # type: ignore[no-untyped-def]
     """Lists the indices of ones among zeros in ``places``; returns their number.
 

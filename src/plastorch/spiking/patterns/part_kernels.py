@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plastorch.engine.numba_options import ordered_kernel
+from plastorch.engine.numba_options import UNCOUNTED, ordered_kernel
 from plastorch.engine.numba_vectors import (
     LANES,
     above,
@@ -86,7 +86,7 @@ def departures(codes):  # type: ignore[no-untyped-def]
     return departure
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def _integrate(drive, constants, current):  # type: ignore[no-untyped-def]
     """Turns the drive of hidden neurons into their potentials if none is ever reset [S, H]."""
     for k in range(len(current)):
@@ -98,7 +98,7 @@ def _integrate(drive, constants, current):  # type: ignore[no-untyped-def]
             drive[step, k] = constants.membrane * drive[step - 1, k] + constants.gain * current[k]
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def _spread(drive, row, rows, table):  # type: ignore[no-untyped-def]
     """Writes potentials [S, H] to a row of a table by tiles; further neurons are 0."""
     steps, neurons = drive.shape
@@ -136,7 +136,7 @@ def tabulate_rest(weights, constants, table):  # type: ignore[no-untyped-def]
     _spread(drive, 0, 1, table)
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def tabulate_outputs(weight, table):  # type: ignore[no-untyped-def]
     """Fills what each number of eight bits, one per hidden neuron, adds to the output neurons,
     sixteen at a time [C / 16, H / 8, 256, 16]; output weights are [H, C]."""
@@ -154,7 +154,7 @@ def tabulate_outputs(weight, table):  # type: ignore[no-untyped-def]
                 table[c // LANES, byte, bits, c % LANES] = before + own
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def _bound(potentials, zero, scale, least, bounds):  # type: ignore[no-untyped-def]
     """Fills bounds, bytes; see :class:`Bounds`."""
     nothing = least - least
@@ -163,7 +163,7 @@ def _bound(potentials, zero, scale, least, bounds):  # type: ignore[no-untyped-d
         bounds[k] = np.uint8(np.int32(max(bound, nothing)))
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def bound_rows(table, first, last, low, scale, bounds):  # type: ignore[no-untyped-def]
     """Fills the bounds of some rows of a table, whose potentials count from ``low`` on; tables are
     [tiles, R, S × 16], ``low`` and ``scale`` [tiles, S × 16]."""
@@ -173,7 +173,7 @@ def bound_rows(table, first, last, low, scale, bounds):  # type: ignore[no-untyp
             _bound(table[tile, row], low[tile], scale[tile], nothing, own)
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def _begin(codes, b, shared, values, bounds, bases, base_bounds, run):  # type: ignore[no-untyped-def]
     """Writes the sum over the first ``shared`` parts of pattern b, potentials [S, 16] of each tile,
     to a run's place in ``bases`` [tiles, runs × S × 16], and its bounds to ``base_bounds``."""
@@ -191,7 +191,7 @@ def _begin(codes, b, shared, values, bounds, bases, base_bounds, run):  # type: 
         _bound(base, bounds.zero[own], bounds.scale[own], half, of_base)
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def _place(  # type: ignore[no-untyped-def]
     codes, departure, begin, count, shared, values, bounds, bases, base_bounds, group, places
 ):
@@ -210,7 +210,7 @@ def _place(  # type: ignore[no-untyped-def]
             places[b, j] = row * steps
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def _may_fire(base, rows, begin, end, base_bounds, bounds):  # type: ignore[no-untyped-def]
     """Returns a word whose bits 0, 2, 4, … tell whether a tile's neurons may fire in the steps from
     ``begin`` on, given where the first steps of the base and of other rows are."""
@@ -228,7 +228,7 @@ def _may_fire(base, rows, begin, end, base_bounds, bounds):  # type: ignore[no-u
     return (may | (may >> np.uint64(1))) & np.uint64(0x5555555555555555)
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def _fire(  # type: ignore[no-untyped-def]
     group, places, base, base_bounds, table, bounds, constants, powers, events
 ):
@@ -262,7 +262,7 @@ def _fire(  # type: ignore[no-untyped-def]
     events[count] = END
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def _drive(events, heard, end, first, outputs, drive):  # type: ignore[no-untyped-def]
     """Adds what hidden spikes before the place ``end`` add to the output neurons, from those on
     that were ``heard`` in each tile; drive [C / 16, places from ``first`` on × 16]."""
@@ -283,7 +283,7 @@ def _drive(events, heard, end, first, outputs, drive):  # type: ignore[no-untype
         heard[tile] = number
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def _decide(drive, place, bias, first, constants, found):  # type: ignore[no-untyped-def]
     """Runs sixteen output neurons, from ``first`` on, on the drive from a place on, which becomes
     0. Writes Σ trace², -2 Σ trace × target's trace and the highest potentials to ``found``
@@ -319,7 +319,7 @@ def _aligned(size, like):  # type: ignore[no-untyped-def]
     return memory[first : first + size]
 
 
-@ordered_kernel
+@ordered_kernel(**UNCOUNTED)
 def _end(departure, begin, end, shared, runs):  # type: ignore[no-untyped-def]
     """Returns where a batch from ``begin`` on ends that has at most so many runs."""
     u, left = begin + 1, runs - 1

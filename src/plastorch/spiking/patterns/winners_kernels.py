@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plastorch.engine.numba_options import vector_kernel
+from plastorch.engine.numba_options import UNCOUNTED, vector_kernel
 
 
 class WinnerArrays(NamedTuple):
@@ -44,7 +44,7 @@ class Results(NamedTuple):
     """Drive that they lack [B, S]."""
 
 
-@vector_kernel
+@vector_kernel(**UNCOUNTED)
 def _integrate(bins, b, arrays, constants, lack):  # type: ignore[no-untyped-def]
     """Fills the drive that each neuron lacks [K]."""
     weight, half_norm, theta, _ = arrays
@@ -63,7 +63,7 @@ def _integrate(bins, b, arrays, constants, lack):  # type: ignore[no-untyped-def
         lack[k] += inhibited
 
 
-@vector_kernel
+@vector_kernel(**UNCOUNTED)
 def _compete(b, lack, results):  # type: ignore[no-untyped-def]
     """Fills the answer to pattern b; overwrites ``lack``."""
     for place in range(results.order.shape[1]):
@@ -75,7 +75,7 @@ def _compete(b, lack, results):  # type: ignore[no-untyped-def]
         lack[first] = np.inf
 
 
-@vector_kernel
+@vector_kernel(**UNCOUNTED)
 def _learn(bins, b, k, arrays, constants):  # type: ignore[no-untyped-def]
     """Makes neuron k learn pattern b."""
     weight, half_norm, theta, wins = arrays

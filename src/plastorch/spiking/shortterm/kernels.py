@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plastorch.engine.numba_options import kernel
+from plastorch.engine.numba_options import UNCOUNTED, kernel
 
 SCORE = {"cosine": 0, "dot": 1, "distance": 2}
 _COSINE, _DISTANCE = SCORE["cosine"], SCORE["distance"]
@@ -20,9 +20,10 @@ of norm 1 are rounded by more."""
 
 # Sums may be reordered.
 _compiled: Any = partial(kernel, fastmath={"reassoc", "contract", "nsz"})
+_uncounted: Any = _compiled(**UNCOUNTED)
 
 
-@_compiled
+@_uncounted
 def _match(k, weight, memory, left, x):  # type: ignore[no-untyped-def]
     """Returns G x and |G|² of neuron k, with G = W + left F."""
     drive = squared = weight.dtype.type(0)
@@ -33,7 +34,7 @@ def _match(k, weight, memory, left, x):  # type: ignore[no-untyped-def]
     return drive, squared
 
 
-@_compiled
+@_uncounted
 def _drive(weight, x, drive):  # type: ignore[no-untyped-def]
     """Computes W x of all neurons."""
     for k in range(len(weight)):
@@ -43,7 +44,7 @@ def _drive(weight, x, drive):  # type: ignore[no-untyped-def]
         drive[k] = total
 
 
-@_compiled
+@_uncounted
 def _square(k, weight):  # type: ignore[no-untyped-def]
     """Returns |W|² of neuron k."""
     squared = weight.dtype.type(0)
@@ -61,7 +62,7 @@ def _squares(weight):  # type: ignore[no-untyped-def]
     return squares
 
 
-@_compiled
+@_uncounted
 def _potential(drive, squared, bias, kappa, score):  # type: ignore[no-untyped-def]
     """Returns the potential u of a neuron."""
     if score == _COSINE:
@@ -78,7 +79,7 @@ def _awake(memory, left):  # type: ignore[no-untyped-def]
         left[k] = 1.0 if memory[k].any() else 0.0
 
 
-@_compiled
+@_uncounted
 def _decay(left, kept):  # type: ignore[no-untyped-def]
     """Decays the remaining share of each F; less than ``NEGLIGIBLE`` becomes 0."""
     for k in range(len(left)):
@@ -92,7 +93,7 @@ def _settle(memory, left):  # type: ignore[no-untyped-def]
         memory[k] *= memory.dtype.type(left[k])
 
 
-@_compiled
+@_uncounted
 def _potentials(x, weight, bias, squares, memory, left, kappa, score, u):  # type: ignore[no-untyped-def]
     """Replaces W x by the potentials u of all neurons."""
     for k in range(len(weight)):
@@ -131,7 +132,7 @@ def _choose(posterior, choice):  # type: ignore[no-untyped-def]
     return posterior.argmax() if reached > 0 else -1
 
 
-@_compiled
+@_uncounted
 def _take_up(k, x, weight, memory, left, share, track):  # type: ignore[no-untyped-def]
     """Adds share (x - W - F), or share (x - W), to F after its decay."""
     share = weight.dtype.type(share)
@@ -168,7 +169,7 @@ def frames(  # type: ignore[no-untyped-def]
         _settle(memory[s], left)
 
 
-@_compiled
+@_uncounted
 def _advance(course, i, s, trace, clock, now, tau):  # type: ignore[no-untyped-def]
     """Advances traces of stream s from ``clock`` to ``now``, including spikes at ``now``; returns
     the first spike after it."""
@@ -181,7 +182,7 @@ def _advance(course, i, s, trace, clock, now, tau):  # type: ignore[no-untyped-d
     return i
 
 
-@_compiled
+@_uncounted
 def _scaled(course, s, now, trace, x):  # type: ignore[no-untyped-def]
     """Computes c ε of all inputs."""
     # The frame is as in step_of() of plastorch.spiking.events.
@@ -218,7 +219,7 @@ class Plasticity(NamedTuple):
     homeostasis: Any = 0.0
 
 
-@_compiled
+@_uncounted
 def _learn(k, x, weight, bias, fired, squares, plasticity):  # type: ignore[no-untyped-def]
     """Moves the weights of neuron k toward x, and biases toward equal use."""
     share = plasticity.rate / (1 + fired[k] / plasticity.decline)
