@@ -380,11 +380,11 @@ def backward(  # type: ignore[no-untyped-def]
 
     Arguments are as in :func:`plastorch.stp.chunk_kernels.forward`. In addition, ``groups`` holds
     the first sample of each group and the number of samples [G + 1]; ``d_memories`` [B, H, K],
-    gradients of the last memories, are replaced by those of the first ones. Gradients of parameters
-    are added to the group's row in the ``sums`` of W [G, H, P], b, and, times λ, of λ, and of γ
-    [G, H]. ``saved`` are activities, |W + F|, drives, W z, and memories of the forward pass; the
-    ``gradients`` are those of the activities [T, B, H], and arrays that receive those of the inputs
-    and of the first activities.
+    gradients of the last memories, are replaced by those of the first ones; if empty, the former
+    are 0, and the latter are not needed. Gradients of parameters are added to the group's row in
+    the ``sums`` of W [G, H, P], b, and, times λ, of λ, and of γ [G, H]. ``saved`` are activities,
+    |W + F|, drives, W z, and memories of the forward pass; the ``gradients`` are those of the
+    activities [T, B, H], and arrays that receive those of the inputs and of the first activities.
     """
     (size, width), dtype = weight.shape, weight.dtype
     chunk, every, n = settings[5], settings[6], SIDE_BY_SIDE
@@ -414,7 +414,7 @@ def backward(  # type: ignore[no-untyped-def]
             side = min(n, groups[group + 1] - first)
             grads[:] = 0
             d_next[:] = 0
-            for s in range(side):
+            for s in range(side if len(d_memories) > 0 else 0):
                 copy_part(d_memories[first + s], grads[s])
             _backward_samples(
                 first,
@@ -430,7 +430,8 @@ def backward(  # type: ignore[no-untyped-def]
                 (d_output, d_x, of_x),
             )
             for s in range(side):
-                copy_part(grads[s], d_memories[first + s])
+                if len(d_memories) > 0:
+                    copy_part(grads[s], d_memories[first + s])
                 for i in range(size):
                     d_h[first + s, i] = d_next[s, i]
         for i in range(size):

@@ -268,9 +268,9 @@ def _forward_chunk(  # type: ignore[no-untyped-def]
 def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, results):  # type: ignore[no-untyped-def]
     """Runs all steps of the samples from ``begin`` to before ``end``.
 
-    Arguments are: memories F [B, H, K]; weights W [H, P], columns of neurons first, then of inputs,
-    then zeros; inputs x [T, B, I]; activities before the first step [B, H]; a tuple of bias b, λ
-    and γ [H]; steps of each sample [B]; settings; and results.
+    Arguments are: memories F [B, H, K], or [1, H, K] if all are equal; weights W [H, P], columns of
+    neurons first, then of inputs, then zeros; inputs x [T, B, I]; activities before the first step
+    [B, H]; a tuple of bias b, λ and γ [H]; steps of each sample [B]; settings; and results.
 
     The settings are: number of neurons that are presynaptic, H or 0; norm; activation; bound of F;
     bound of activities; steps of a chunk, a multiple of 16; chunks between stored memories. The
@@ -297,7 +297,7 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
     for first in range(begin, end, SIDE_BY_SIDE):
         n = min(SIDE_BY_SIDE, end - first)
         for s in range(n):
-            copy_part(memories[first + s], memory[s])
+            copy_part(memories[(first + s) % len(memories)], memory[s])
         for start in range(0, len(x), chunk):
             if len(kept) > 0 and start // chunk % every == 0:
                 for s in range(n):

@@ -66,9 +66,9 @@ def forward(
     responses = F.linear(x, weight[:, : x.shape[2]]).contiguous()
     every = _chunks_per_block(len(x), wide)
     blocks = ceil(len(x) / (CHUNK * every)) if keep else 0
-    kept = x.new_empty(blocks, len(memory), *wide.shape)
+    kept = x.new_empty(blocks, x.shape[1], *wide.shape)
     first = memory.roll(-x.shape[2], dims=2).contiguous()
-    last = torch.empty_like(first)
+    last = x.new_empty(x.shape[1], *first.shape[1:])
     arrays = [tensor.numpy() for tensor in (first, wide, x, h)]
     numbers = tuple(tensor.numpy() for tensor in others), lengths.numpy()
     settings = _settings(dynamics, len(weight), x.dtype, every)
@@ -87,7 +87,7 @@ def forward(
 def backward(
     tensors: Sequence[Tensor],
     kept: Sequence[Tensor],
-    gradients: Sequence[Tensor],
+    gradients: tuple[Tensor, Tensor | None],
     lengths: Tensor,
     dynamics: Dynamics,
     groups: NDArray[np.int64],
@@ -96,22 +96,24 @@ def backward(
 ) -> list[Any]:
     """Computes gradients of x, h and F, and shares of those of W, b, λ and γ by groups of samples.
 
-    ``kept`` are activities, norms, drives, W z and memories of :func:`forward`. Without
-    ``of_inputs``, gradients of x are left out.
+    ``kept`` are activities, norms, drives, W z and memories of :func:`forward`; ``gradients`` are
+    those of activities and last memory. If that of the memory is None, it is 0, and the gradient of
+    F is left out; without ``of_inputs``, those of x are.
     """
     from plastorch.stp import chunk_gradient_kernels
 
-    x, h, _, weight, *others = (tensor.detach() for tensor in tensors)
+    x, h, memory, weight, *others = (tensor.detach() for tensor in tensors)
     wide = _padded(weight, x.shape[2])
     every = _chunks_per_block(len(x), wide)
-    d_memory = gradients[1].roll(-x.shape[2], dims=2).contiguous()
+    of_output, of_memory = gradients
+    d_memory = memory[:0] if of_memory is None else of_memory.roll(-x.shape[2], dims=2).contiguous()
     d_x = torch.zeros_like(x) if of_inputs else x[:0]
     d_h = torch.empty_like(h)
     arrays = [tensor.numpy() for tensor in (d_memory, wide, x, h)]
     numbers = tuple(tensor.numpy() for tensor in others), lengths.numpy()
     settings = _settings(dynamics, len(weight), x.dtype, every)
     saved = tuple(tensor.numpy() for tensor in kept)
-    results = gradients[0].contiguous().numpy(), d_x.numpy(), d_h.numpy()
+    results = of_output.contiguous().numpy(), d_x.numpy(), d_h.numpy()
     shares = tuple(p.new_zeros(len(groups) - 1, *p.shape).numpy() for p in (wide, *others))
 
     def run(begin: int, end: int) -> None:
@@ -126,7 +128,7 @@ def backward(
     return [
         d_x if of_inputs else None,
         d_h,
-        d_memory.roll(x.shape[2], dims=2),
+        None if of_memory is None else d_memory.roll(x.shape[2], dims=2),
         d_weight,
         d_bias,
         d_decay / decay,

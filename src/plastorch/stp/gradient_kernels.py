@@ -147,17 +147,18 @@ def _both_backward(  # type: ignore[no-untyped-def]
 
 @uncounted
 def _recompute(b, start, stop, seen, course, weight, x, h0, parameters, settings, saved):  # type: ignore[no-untyped-def]
-    """Writes the memories after the steps from ``start`` to before ``stop`` behind the first, and
-    the signals of their updates."""
+    """Writes the memories after the steps from ``start`` to before ``stop`` behind the first, the
+    last only if needed, and the signals of their updates."""
     _, decay, rate = parameters
-    x_at, h_at, norm, _, current, limit, _, bound, _ = settings
+    x_at, h_at, norm, _, current, limit, clamps, bound, _ = settings
     output, norms = saved[0], saved[1]
     for t in range(start, stop):
         h, z = output[t, b], seen[t - start]
         before = output[t - 1, b] if t > 0 else h0[b]
         gather(z, x, h if current else before, t, b, x_at, h_at, bound)
         memory, new = course[t - start], course[t - start + 1]
-        next_memories(memory, weight, decay, rate, z, h, norms[t, b], norm, limit, new)
+        if t < stop - 1 or norm == POST or clamps:
+            next_memories(memory, weight, decay, rate, z, h, norms[t, b], norm, limit, new)
 
 
 @uncounted

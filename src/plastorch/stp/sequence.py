@@ -113,7 +113,7 @@ class _Sequence(torch.autograd.Function):
         ctx.set_materialize_grads(False)  # zeros for the last memory would be as large as all
         if chunked.has_form(dynamics, *tensors[5:]):
             results = chunked.forward(
-                _by_neuron(_expanded(tensors)), lengths, dynamics, keep, _useful(tensors)
+                _by_neuron(tensors), lengths, dynamics, keep, _useful(tensors)
             )
         ctx.chunked = results is not None
         output, memory, *kept = results or _forward(tensors, lengths, dynamics, keep)
@@ -128,15 +128,17 @@ class _Sequence(torch.autograd.Function):
         lengths, *saved = ctx.saved_tensors
         tensors, kept = tuple(saved[:7]), tuple(saved[7:])
         of_output = torch.zeros_like(kept[0]) if of_output is None else of_output
+        if ctx.needs_input_grad[5]:
+            of_memory = _or_zeros(of_memory, tensors)
         of_tensors: Sequence[Tensor | None] | None = None
         if torch.is_grad_enabled():
             gradients = of_output, _or_zeros(of_memory, tensors)
             of_tensors = _differentiable(_expanded(tensors), gradients, lengths, ctx.dynamics)
         elif ctx.chunked:
             of_tensors = _chunked_backward(
-                _expanded(tensors),
+                tensors,
                 kept,
-                (of_output, _or_zeros(of_memory, tensors)),
+                (of_output, of_memory),
                 lengths,
                 ctx.dynamics,
                 of_inputs=ctx.needs_input_grad[3],
@@ -145,8 +147,6 @@ class _Sequence(torch.autograd.Function):
                 output, _, *others = _forward(tensors, lengths, ctx.dynamics, True)
                 kept = output, *others
         if of_tensors is None:
-            needed = of_memory is not None or ctx.needs_input_grad[5]
-            of_memory = _or_zeros(of_memory, tensors) if needed else None
             of_tensors = _backward(
                 tensors, kept, of_output, of_memory, lengths=lengths, dynamics=ctx.dynamics
             )
@@ -183,7 +183,7 @@ def _useful(tensors: Sequence[Tensor]) -> int:
 def _chunked_backward(
     tensors: tuple[Tensor, ...],
     kept: tuple[Tensor, ...],
-    gradients: tuple[Tensor, ...],
+    gradients: tuple[Tensor, Tensor | None],
     lengths: Tensor,
     dynamics: Dynamics,
     of_inputs: bool,
