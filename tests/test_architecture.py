@@ -276,7 +276,29 @@ def inherited(method: ast.FunctionDef, of: ast.ClassDef, classes: dict[str, ast.
     return False
 
 
-RULES = (long_calls, long_functions, nameless_streams, undocumented)
+def returned_arrays(found: dict[str, ast.Module]) -> Iterator[str]:
+    """Yields kernels that count no references, but return an array that they were given."""
+    for file, tree in found.items():
+        for function in functions(tree):
+            if not any("uncounted" in ast.unparse(d).lower() for d in function.decorator_list):
+                continue
+            inside = list(ast.walk(function))
+            indexed = {
+                ast.unparse(node.value) for node in inside if isinstance(node, ast.Subscript)
+            }
+            returned = [
+                node.value for node in inside if isinstance(node, ast.Return) and node.value
+            ]
+            values = (
+                value
+                for whole in returned
+                for value in (whole.elts if isinstance(whole, ast.Tuple) else [whole])
+            )
+            if any(ast.unparse(value) in indexed for value in values):
+                yield f"{file}: {function.name}"
+
+
+RULES = (long_calls, long_functions, nameless_streams, undocumented, returned_arrays)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -299,6 +321,9 @@ def test_rules_of_the_house(rule: Callable[[dict[str, ast.Module]], Iterator[str
         (undocumented, "class A:\n    'Doc.'\n    def f(self): ...", "A.f"),
         (undocumented, "class A(B):\n    'Doc.'\n    def f(self): ...", None),
         (undocumented, "def _f(): ...", None),
+        (returned_arrays, "@_uncounted\ndef f(x):\n    x[0] = 1\n    return 1, x", "f"),
+        (returned_arrays, "@kernel(**UNCOUNTED)\ndef f(x):\n    x[0] = 1\n    return x[0]", None),
+        (returned_arrays, "@kernel\ndef f(x):\n    x[0] = 1\n    return x", None),
     ],
 )
 def test_breaches_are_found(
