@@ -38,7 +38,8 @@ def environment() -> Environment:
         figures.bench, figures.ratio_of, figures.percent_of,
         statements.sums, statements.papers, statements.outcome, statements.measured,
         statements.grouped, spiking_peers.spiking_peers, spiking_peers.neurons_of,
-        spiking_peers.version_of, spiking_peers.speed, spiking_peers.memory, spiking_peers.ready,
+        spiking_peers.dates, spiking_peers.version_of, spiking_peers.speed, spiking_peers.memory,
+        spiking_peers.ready,
     )  # fmt: skip
     made.globals["typed_of"] = choices.typed
     made.globals |= {function.__name__: function for function in shown} | {"fmean": fmean}

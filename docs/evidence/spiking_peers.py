@@ -12,6 +12,18 @@ def spiking_peers() -> dict[str, Any]:
     return found | {"rows": {row["name"]: row for row in found["rows"]}}
 
 
+def dates(table: dict[str, Any]) -> str:
+    """Returns when the rows were measured.
+
+    Example:
+        >>> rows = {"a": {"date": "2026-11-30"}, "b": {"date": "2026-12-01"}}
+        >>> dates({"rows": rows}), dates({"rows": {"a": rows["a"]}})
+        ('from 2026-11-30 to 2026-12-01', 'on 2026-11-30')
+    """
+    days = sorted({row["date"] for row in table["rows"].values()})
+    return f"on {days[0]}" if len(days) == 1 else f"from {days[0]} to {days[-1]}"
+
+
 def neurons_of(table: dict[str, Any]) -> list[int]:
     """Returns the numbers of neurons that were measured, ascending."""
     return sorted({int(name.split("-")[1].removeprefix("784x")) for name in table["rows"]})

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numba import njit
+from numba.core.errors import TypingError
 
 from plastorch.engine.numba_vectors import (
     LANES,
@@ -47,6 +48,11 @@ def test_operations(kind: type, place: int) -> None:
     expected = [a + b, a * b, a > b, np.maximum(a, b), np.full(LANES, 0.5), np.full(LANES, 7)]
     assert (results == np.concatenate(expected)).all()
     assert bits == sum(1 << lane for lane in range(LANES) if a[lane] > b[lane])
+
+
+def test_arrays_with_gaps_are_refused() -> None:
+    with pytest.raises(TypingError, match="expected a contiguous one"):
+        everything(np.ones(40)[::2], np.ones(20), 0, 0.5, np.ones(6 * LANES))
 
 
 @compiled

@@ -11,6 +11,7 @@ import itertools
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,10 +89,14 @@ def main() -> None:
 def write(
     asked: argparse.Namespace, data: dict[str, object], found: list[Row], left_out: dict[str, str]
 ) -> None:
-    """Writes the result file anew, with the rows that it has and that are not measured anew."""
+    """Writes the result file anew, with the rows that it has and that are not measured anew; each
+    row has its date."""
+    found = [row | {"date": time.strftime("%Y-%m-%d")} for row in found]
     if asked.out.exists():
         before, names = json.loads(asked.out.read_text()), {row["name"] for row in found}
-        stay = [row for row in before["rows"] if row["name"] not in names]
+        stay = [
+            {"date": before["date"]} | row for row in before["rows"] if row["name"] not in names
+        ]
         found = [row for row in stay if row["peer"] not in left_out] + found
         others = before["data"]["left_out"].items()
         left_out = {name: why for name, why in others if name not in asked.peers} | left_out

@@ -7,6 +7,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
 _compiled: Any = intrinsic
@@ -37,6 +38,11 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> A
     return builder.bitcast(builder.gep(data, [place]), vector.as_pointer()), vector
 
 
+def _check(array: Any) -> None:
+    if array.layout != "C":
+        raise TypingError(f"array is {array}; expected a contiguous one")
+
+
 @_compiled
 def load(typing_context, array, place):  # type: ignore[no-untyped-def]
     """Returns sixteen numbers of a contiguous array, from a place in its memory on."""
@@ -46,6 +52,7 @@ def load(typing_context, array, place):  # type: ignore[no-untyped-def]
         pointer, vector = _pointer(context, builder, kind, *values)
         return builder.load(pointer, align=kind.dtype.bitwidth // 8, typ=vector)
 
+    _check(array)
     return Sixteen(array.dtype)(array, types.int64), code
 
 
@@ -59,6 +66,7 @@ def store(typing_context, array, place, sixteen):  # type: ignore[no-untyped-def
         builder.store(values[2], pointer, align=kind.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
+    _check(array)
     return types.void(array, types.int64, sixteen), code
 
 

@@ -6,6 +6,7 @@ Optimizers descend, so ``-change`` goes into ``.grad`` and every torch optimizer
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any
 
 import torch
@@ -142,11 +143,8 @@ def _write(steps: Steps) -> None:
 
 def _finite(gradients: list[Tensor]) -> Tensor:
     """Returns whether all sums, and so all values, are finite; a tensor, so that nothing waits."""
-    total = torch.zeros(())
-    for gradient in gradients:
-        own = gradient.sum()
-        total = own + total.to(own.device)
-    return total.isfinite()
+    sums = [gradient.sum() for gradient in gradients] or [torch.zeros(())]
+    return reduce(torch.add, [total.to(sums[0].device) for total in sums]).isfinite()
 
 
 def _lately_not_finite(layers: Iterable[PlasticLayer], finite: Tensor) -> bool:

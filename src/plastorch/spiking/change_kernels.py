@@ -57,7 +57,8 @@ def take(learners, count, weight, changed, rows):  # type: ignore[no-untyped-def
 
 @_compiled
 def add_changes(counts, neurons, changes, total):  # type: ignore[no-untyped-def]
-    """Adds the changes of weights in all networks, from :func:`respond`, to their sum [N, K]."""
+    """Adds the changes of weights in all networks, from :func:`plastorch.spiking.kernels.respond`,
+    to their sum [N, K]."""
     first, at = 0, 0
     for count in counts:
         for j in range(len(total)):
