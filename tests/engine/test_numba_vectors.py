@@ -9,9 +9,11 @@ from numba.core.errors import TypingError
 
 from plastorch.engine.numba_vectors import (
     LANES,
+    LINE,
     above,
     above_bits,
     add,
+    aligned_zeros,
     full,
     greater,
     halves,
@@ -19,6 +21,7 @@ from plastorch.engine.numba_vectors import (
     lowest,
     plus,
     store,
+    sums_of,
     times,
 )
 
@@ -53,6 +56,32 @@ def test_operations(kind: type, place: int) -> None:
 def test_arrays_with_gaps_are_refused() -> None:
     with pytest.raises(TypingError, match="expected a contiguous one"):
         everything(np.ones(40)[::2], np.ones(20), 0, 0.5, np.ones(6 * LANES))
+
+
+@compiled
+def eight_sums(rows):
+    """Returns the sums of eight rows of sixteen numbers."""
+    v0, v1, v2, v3 = load(rows, 0), load(rows, 16), load(rows, 32), load(rows, 48)
+    v4, v5, v6, v7 = load(rows, 64), load(rows, 80), load(rows, 96), load(rows, 112)
+    return sums_of((v0, v1, v2, v3, v4, v5, v6, v7))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_sums_of_eight_vectors(kind: type) -> None:
+    rows = np.random.default_rng(0).integers(-9, 10, (8, LANES)).astype(kind)
+    assert eight_sums(rows) == tuple(rows.sum(1))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3, 5), (2, 3, LANES)])
+def test_aligned_zeros_begin_with_a_cache_line(kind: type, shape: tuple[int, ...]) -> None:
+    """However many there are, as the next memory that is free begins somewhere else."""
+    arrays = [aligned_zeros(shape, np.dtype(kind)) for _ in range(20)]
+    for array in arrays:
+        assert array.ctypes.data % LINE == 0
+        assert array.shape == shape
+        assert array.dtype == kind
+        assert not array.any()
 
 
 @compiled

@@ -31,6 +31,7 @@ FORMS = [
 
 def make(
     dynamics: Dynamics,
+    hidden: int = HIDDEN,
     steps: int = 37,
     batch: int = 5,
     decay: float = 0.9,
@@ -39,13 +40,13 @@ def make(
 ) -> list[Tensor]:
     """x, h, F, W, b, λ, γ, all with gradients."""
     random = torch.Generator().manual_seed(0)
-    width = INPUTS + HIDDEN if dynamics.recurrent else INPUTS
+    width = INPUTS + hidden if dynamics.recurrent else INPUTS
     shapes = {
         (steps, batch, INPUTS): 1.0,
-        (batch, HIDDEN): 0.5,
-        (batch, HIDDEN, width): 0.1,
-        (HIDDEN, width): 0.5,
-        (HIDDEN,): 0.3,
+        (batch, hidden): 0.5,
+        (batch, hidden, width): 0.1,
+        (hidden, width): 0.5,
+        (hidden,): 0.3,
     }
     tensors = [s * torch.randn(shape, generator=random, dtype=dtype) for shape, s in shapes.items()]
     tensors += [torch.full((1,), number, dtype=dtype) for number in (decay, rate)]
@@ -99,6 +100,16 @@ def test_chunks_equal_steps(dynamics: Dynamics, forms: list[str]) -> None:
     found = outcome(run_sequence, tensors, dynamics, lengths)
     assert forms == CHUNKED
     for actual, wanted in zip(found, outcome(unroll, tensors, dynamics, lengths), strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-9, atol=1e-11)
+
+
+def test_chunks_equal_steps_in_wide_layers(forms: list[str]) -> None:
+    """With more neurons than registers hold at a time, and a sample without a neighbor."""
+    tensors = make(Dynamics(), hidden=70, batch=3, rate=0.01)
+    lengths = torch.tensor([37, 16, 33])
+    found = outcome(run_sequence, tensors, Dynamics(), lengths)
+    assert forms == CHUNKED
+    for actual, wanted in zip(found, outcome(unroll, tensors, Dynamics(), lengths), strict=True):
         torch.testing.assert_close(actual, wanted, rtol=1e-9, atol=1e-11)
 
 

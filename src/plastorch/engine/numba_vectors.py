@@ -5,15 +5,31 @@ LLVM maps them to whatever vectors the processor has.
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
+from plastorch.engine.numba_options import kernel
+
 _compiled: Any = intrinsic
 LANES = 16
+LINE = 64
+"""Size of a cache line in bytes."""
 _FUSE = ("contract",)
 """Flag that lets a product and a sum be one instruction, as in the other kernels."""
+
+
+@kernel
+def aligned_zeros(shape, dtype):  # type: ignore[no-untyped-def]
+    """Returns zeros that begin with a cache line: vectors that cross two take twice as long."""
+    count = 1
+    for size in shape:
+        count *= size
+    room = np.zeros(count + LINE, dtype)
+    begin = (LINE - room.ctypes.data % LINE) % LINE // room.itemsize
+    return room[begin : begin + count].reshape(shape)
 
 
 class Sixteen(types.Type):
@@ -97,23 +113,37 @@ def plus(typing_context, one, two):  # type: ignore[no-untyped-def]
     return one(one, two), code
 
 
+def _pick(builder: Any, one: Any, two: Any, numbers: list[int]) -> Any:
+    """Returns a vector of some numbers of two, which are counted through."""
+    places = ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
+    return builder.shuffle_vector(one, two, places)
+
+
 @_compiled
-def sum_of(typing_context, sixteen):  # type: ignore[no-untyped-def]
-    """Returns the sum of sixteen numbers."""
+def sums_of(typing_context, eight):  # type: ignore[no-untyped-def]
+    """Returns the eight sums of eight times sixteen numbers.
+
+    The halves of two vectors are added into one vector, until one holds two parts of each sum."""
 
     def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        part, width = values[0], LANES
-        while width > 1:
+        vectors, width = [builder.extract_value(values[0], n) for n in range(8)], LANES
+        while len(vectors) > 1:
             width //= 2
-            none = ir.Constant(part.type, ir.Undefined)
-            places = [
-                ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(begin, begin + width)))
-                for begin in (0, width)
+            lower = [n for n in range(2 * LANES) if n % (2 * width) < width]
+            upper = [n + width for n in lower]
+            vectors = [
+                builder.fadd(_pick(builder, one, two, lower), _pick(builder, one, two, upper))
+                for one, two in zip(vectors[::2], vectors[1::2], strict=True)
             ]
-            part = builder.fadd(*(builder.shuffle_vector(part, none, place) for place in places))
-        return builder.extract_element(part, ir.IntType(32)(0))
+        (parts,) = vectors
+        even = [2 * n for n in range(8)]
+        odd = [n + 1 for n in even]
+        sums = builder.fadd(_pick(builder, parts, parts, even), _pick(builder, parts, parts, odd))
+        numbers = [builder.extract_element(sums, ir.IntType(32)(n)) for n in range(8)]
+        return context.make_tuple(builder, signature.return_type, numbers)
 
-    return sixteen.number(sixteen), code
+    numbers = types.Tuple([one.number for one in eight])  # type: ignore[no-untyped-call]
+    return numbers(eight), code
 
 
 @_compiled

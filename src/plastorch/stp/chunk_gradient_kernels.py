@@ -17,12 +17,14 @@ over F either, since for κ_t = Ā_t . F_t
 import numpy as np
 
 from plastorch.engine.numba_options import copy_part
-from plastorch.engine.numba_vectors import LANES, full, load, plus, store, times
+from plastorch.engine.numba_vectors import LANES, aligned_zeros, full, load, plus, store, times
 from plastorch.stp.chunk_kernels import (
     add_products,
     dot,
+    inputs_first,
     load_signals,
     multiply,
+    neurons_first,
     squares_and_products,
     sums_of_products,
 )
@@ -31,6 +33,28 @@ from plastorch.stp.rule import EPSILON
 
 SIDE_BY_SIDE = 2
 """Number of samples that are run side by side."""
+WIDE = 4 * LANES
+"""Number of signals whose sums are in registers at a time."""
+
+
+@inlined
+def _four(array, at):  # type: ignore[no-untyped-def]
+    """Returns four vectors of an array from a place on."""
+    return (
+        load(array, at),
+        load(array, at + LANES),
+        load(array, at + 2 * LANES),
+        load(array, at + 3 * LANES),
+    )
+
+
+@inlined
+def _store_four(array, at, four):  # type: ignore[no-untyped-def]
+    """Writes four vectors to an array from a place on."""
+    store(array, at, four[0])
+    store(array, at + LANES, four[1])
+    store(array, at + 2 * LANES, four[2])
+    store(array, at + 3 * LANES, four[3])
 
 
 @uncounted
@@ -77,7 +101,7 @@ def _neurons_backward(  # type: ignore[no-untyped-def]
         for i in range(len(rate)):
             y[i] += mu[later, i] * product
             mu[later, i] *= a[k, i]
-    zero, two, epsilon = dtype(0), dtype(2), dtype(EPSILON)
+    zero, one, two, epsilon = dtype(0), dtype(1), dtype(2), dtype(EPSILON)
     of_square = zero
     for i in range(len(rate)):
         h, scale, length = output[t, b, i], a[k, i], norms[t, b, i]
@@ -91,7 +115,7 @@ def _neurons_backward(  # type: ignore[no-untyped-def]
         of_drive = d_output[t, b, i] + d_next[i] + of_c * rate[i]
         of_drive = bound if of_drive > bound else of_drive
         of_drive = -bound if of_drive < -bound else of_drive
-        of_drive = of_drive * dtype(slope(h, activation)) if abs(h) < bound else zero
+        of_drive = of_drive * slope(h, activation, one) if abs(h) < bound else zero
         d_bias[i] += of_drive
         of_norm = zero
         if norm != FREE:
@@ -120,32 +144,53 @@ def _neurons_backward(  # type: ignore[no-untyped-def]
         of_z[k, earlier] = of_z[earlier, k] = total
 
 
+@inlined
+def _add_row(sums, matrix, at, number):  # type: ignore[no-untyped-def]
+    """Returns four vectors plus a number times those of a matrix from a place on."""
+    s0, s1, s2, s3 = sums
+    factor = full(number)
+    s0 = plus(s0, times(load(matrix, at), factor))
+    s1 = plus(s1, times(load(matrix, at + LANES), factor))
+    s2 = plus(s2, times(load(matrix, at + 2 * LANES), factor))
+    s3 = plus(s3, times(load(matrix, at + 3 * LANES), factor))
+    return s0, s1, s2, s3
+
+
 @uncounted
 def _signals_backward(  # type: ignore[no-untyped-def]
     k, side, weight, memories, of_f, of_w, of_z, z, by_grads, recurrent, d_h
 ):
-    """Backpropagates step k of a chunk to the activities among the signals, of all samples.
+    """Backpropagates step k of a chunk to the activities among the signals, of one or two samples.
 
-    Sums of sixteen signals over all neurons stay in registers."""
-    (size, width), chunk = weight.shape, z.shape[1]
-    none = full(weight.dtype.type(0))
-    for j in range(0, recurrent, LANES):
+    Sums of 64 signals over all neurons stay in registers, of both samples, which share W."""
+    (size, width), chunk, last = weight.shape, z.shape[1], side - 1
+    wide = recurrent // WIDE * WIDE
+    for j in range(0, wide, WIDE):
+        one = _four(by_grads, k * width + j)
+        two = _four(by_grads, (last * chunk + k) * width + j)
+        for i in range(size):
+            at, other = i * width + j, (last * size + i) * width + j
+            one = _add_row(one, weight, at, of_w[0, k, i])
+            two = _add_row(two, weight, at, of_w[last, k, i])
+            one = _add_row(one, memories, at, of_f[0, i])
+            two = _add_row(two, memories, other, of_f[last, i])
+        for step in range(chunk):
+            one = _add_row(one, z, step * width + j, of_z[0, k, step])
+            two = _add_row(two, z, (last * chunk + step) * width + j, of_z[last, k, step])
+        _store_four(d_h, j, one)
+        _store_four(d_h, last * d_h.shape[1] + j, two)
+    for j in range(wide, recurrent, LANES):
         for s in range(side):
-            s0, s1, s2, s3 = load(by_grads, (s * chunk + k) * width + j), none, none, none
-            for i in range(0, size - 1, 2):
-                at, of_s = i * width + j, (s * size + i) * width + j
-                s0 = plus(s0, times(load(memories, of_s), full(of_f[s, i])))
-                s1 = plus(s1, times(load(weight, at), full(of_w[s, k, i])))
-                s2 = plus(s2, times(load(memories, of_s + width), full(of_f[s, i + 1])))
-                s3 = plus(s3, times(load(weight, at + width), full(of_w[s, k, i + 1])))
-            for i in range(size // 2 * 2, size):
-                s0 = plus(s0, times(load(memories, (s * size + i) * width + j), full(of_f[s, i])))
-                s1 = plus(s1, times(load(weight, i * width + j), full(of_w[s, k, i])))
-            for step in range(0, chunk, 2):
+            total = load(by_grads, (s * chunk + k) * width + j)
+            for i in range(size):
+                at = i * width + j
+                total = plus(total, times(load(weight, at), full(of_w[s, k, i])))
+                at += s * size * width
+                total = plus(total, times(load(memories, at), full(of_f[s, i])))
+            for step in range(chunk):
                 at = (s * chunk + step) * width + j
-                s2 = plus(s2, times(load(z, at), full(of_z[s, k, step])))
-                s3 = plus(s3, times(load(z, at + width), full(of_z[s, k, step + 1])))
-            store(d_h, s * d_h.shape[1] + j, plus(plus(s0, s1), plus(s2, s3)))
+                total = plus(total, times(load(z, at), full(of_z[s, k, step])))
+            store(d_h, s * d_h.shape[1] + j, total)
 
 
 @uncounted
@@ -388,20 +433,20 @@ def backward(  # type: ignore[no-untyped-def]
     """
     (size, width), dtype = weight.shape, weight.dtype
     chunk, every, n = settings[5], settings[6], SIDE_BY_SIDE
-    course = np.empty((every, n, size, width), dtype)
-    grads, z = np.zeros((n, size, width), dtype), np.zeros((n, chunk, width), dtype)
+    course = aligned_zeros((every, n, size, width), dtype)
+    grads, z = aligned_zeros((n, size, width), dtype), aligned_zeros((n, chunk, width), dtype)
     alpha = np.zeros((n, chunk + 1, size), dtype)
     r, q = np.empty((n, chunk + 1, size), dtype), np.empty((n, chunk + 1, size), dtype)
     parts, rows = np.empty((7, n, chunk, size), dtype), np.empty((2, n, size), dtype)
     a, c, v, of_d, mu = parts[0], parts[1], parts[2], parts[3], parts[4]
     of_v, of_w = parts[5], parts[6]
-    y, pi, d_next = rows[0], rows[1], np.empty((n, size + LANES), dtype)
+    y, pi, d_next = rows[0], rows[1], aligned_zeros((n, size + LANES), dtype)
     wide = np.empty((3, n, size), dtype)
     of_r, of_q, kappa = wide[0], wide[1], wide[2]
     of_z, of_x = np.empty((n, chunk, chunk), dtype), np.empty((chunk, x.shape[2]), dtype)
     of_squares = np.empty(size, dtype)
     forth = z, a, c, alpha, v, r, q
-    by_grads, factors = np.empty((n, chunk, width), dtype), np.empty((size, chunk), dtype)
+    by_grads, factors = aligned_zeros((n, chunk, width), dtype), np.empty((size, chunk), dtype)
     ones = np.ones(max(size, chunk), dtype)
     back = of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_z, by_grads, ones, factors
     d_output, d_x, d_h = gradients
@@ -415,7 +460,7 @@ def backward(  # type: ignore[no-untyped-def]
             grads[:] = 0
             d_next[:] = 0
             for s in range(side if len(d_memories) > 0 else 0):
-                copy_part(d_memories[first + s], grads[s])
+                neurons_first(d_memories[first + s], settings[0], grads[s])
             _backward_samples(
                 first,
                 side,
@@ -431,7 +476,7 @@ def backward(  # type: ignore[no-untyped-def]
             )
             for s in range(side):
                 if len(d_memories) > 0:
-                    copy_part(grads[s], d_memories[first + s])
+                    inputs_first(grads[s], settings[0], d_memories[first + s])
                 for i in range(size):
                     d_h[first + s, i] = d_next[s, i]
         for i in range(size):

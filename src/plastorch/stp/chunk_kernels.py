@@ -23,7 +23,16 @@ from math import sqrt
 import numpy as np
 
 from plastorch.engine.numba_options import copy_part
-from plastorch.engine.numba_vectors import LANES, full, load, plus, store, sum_of, times
+from plastorch.engine.numba_vectors import (
+    LANES,
+    aligned_zeros,
+    full,
+    load,
+    plus,
+    store,
+    sums_of,
+    times,
+)
 from plastorch.stp.kernels import FREE, PRE, activate_all, compiled, inlined, uncounted
 from plastorch.stp.rule import EPSILON
 
@@ -48,13 +57,35 @@ def load_signals(z, x, h, h0, start, steps, recurrent, b):  # type: ignore[no-un
             z[k, recurrent + j] = x[t, b, j] if k < steps else 0
 
 
+@uncounted
+def neurons_first(source, recurrent, target):  # type: ignore[no-untyped-def]
+    """Copies a matrix whose columns are inputs, then presynaptic neurons, in the kernels' order."""
+    inputs = source.shape[1] - recurrent
+    for i in range(len(source)):
+        for j in range(recurrent):
+            target[i, j] = source[i, inputs + j]
+        for j in range(inputs):
+            target[i, recurrent + j] = source[i, j]
+
+
+@uncounted
+def inputs_first(source, recurrent, target):  # type: ignore[no-untyped-def]
+    """Reverses :func:`neurons_first`."""
+    inputs = target.shape[1] - recurrent
+    for i in range(len(source)):
+        for j in range(inputs):
+            target[i, j] = source[i, recurrent + j]
+        for j in range(recurrent):
+            target[i, inputs + j] = source[i, j]
+
+
 @compiled
 def multiply(matrix, z, begin, out):  # type: ignore[no-untyped-def]
     """Writes, for a matrix [H, P] and signals z [C, P], the products [C, H] from a column on.
 
     Eight vectors, one of each of eight rows, hold sums for sixteen steps in registers."""
     (rows, width), none = matrix.shape, full(matrix.dtype.type(0))
-    turned, sums = np.empty((width, LANES), z.dtype), np.empty((8, LANES), z.dtype)
+    turned, sums = aligned_zeros((width, LANES), z.dtype), aligned_zeros((8, LANES), z.dtype)
     for start in range(0, len(z), LANES):
         for j in range(begin, width):
             for k in range(LANES):
@@ -91,47 +122,83 @@ def multiply(matrix, z, begin, out):  # type: ignore[no-untyped-def]
                 out[start + k, i] = sums[0, k]
 
 
+@inlined
+def _three(array, at):  # type: ignore[no-untyped-def]
+    """Returns three vectors of an array from a place on."""
+    return load(array, at), load(array, at + LANES), load(array, at + 2 * LANES)
+
+
+@inlined
+def _times_number(three, number):  # type: ignore[no-untyped-def]
+    """Returns three vectors times a number."""
+    same = full(number)
+    return times(three[0], same), times(three[1], same), times(three[2], same)
+
+
+@inlined
+def _plus_three(one, other):  # type: ignore[no-untyped-def]
+    """Returns the sums of three vectors and three others."""
+    return plus(one[0], other[0]), plus(one[1], other[1]), plus(one[2], other[2])
+
+
+@inlined
+def _store_three(array, at, three):  # type: ignore[no-untyped-def]
+    """Writes three vectors to an array from a place on."""
+    store(array, at, three[0])
+    store(array, at + LANES, three[1])
+    store(array, at + 2 * LANES, three[2])
+
+
 @uncounted
 def add_products(matrix, scale, factors, z):  # type: ignore[no-untyped-def]
     """Turns rows M_i of a matrix [H, P] into scale_i M_i + sum over k of factors_ki z_k.
 
-    Eight vectors, one of each of eight rows, stay in registers through all steps k."""
+    Twelve vectors, three of each of four rows, stay in registers through all steps k. With eight,
+    each step would wait for the sums of the one before."""
     rows, width = matrix.shape
-    for i in range(0, rows - 7, 8):
-        for j in range(0, width, LANES):
+    wide, high = width // (3 * LANES) * (3 * LANES), rows // 4 * 4
+    for i in range(0, high, 4):
+        for j in range(0, wide, 3 * LANES):
             at = i * width + j
-            s0 = times(load(matrix, at), full(scale[i]))
-            s1 = times(load(matrix, at + width), full(scale[i + 1]))
-            s2 = times(load(matrix, at + 2 * width), full(scale[i + 2]))
-            s3 = times(load(matrix, at + 3 * width), full(scale[i + 3]))
-            s4 = times(load(matrix, at + 4 * width), full(scale[i + 4]))
-            s5 = times(load(matrix, at + 5 * width), full(scale[i + 5]))
-            s6 = times(load(matrix, at + 6 * width), full(scale[i + 6]))
-            s7 = times(load(matrix, at + 7 * width), full(scale[i + 7]))
+            s0 = _times_number(_three(matrix, at), scale[i])
+            s1 = _times_number(_three(matrix, at + width), scale[i + 1])
+            s2 = _times_number(_three(matrix, at + 2 * width), scale[i + 2])
+            s3 = _times_number(_three(matrix, at + 3 * width), scale[i + 3])
+            for k in range(len(z)):
+                signals = _three(z, k * width + j)
+                s0 = _plus_three(s0, _times_number(signals, factors[k, i]))
+                s1 = _plus_three(s1, _times_number(signals, factors[k, i + 1]))
+                s2 = _plus_three(s2, _times_number(signals, factors[k, i + 2]))
+                s3 = _plus_three(s3, _times_number(signals, factors[k, i + 3]))
+            _store_three(matrix, at, s0)
+            _store_three(matrix, at + width, s1)
+            _store_three(matrix, at + 2 * width, s2)
+            _store_three(matrix, at + 3 * width, s3)
+    _add_rest(matrix, scale, factors, z, 0, high, wide)
+    _add_rest(matrix, scale, factors, z, high, rows, 0)
+
+
+@uncounted
+def _add_rest(matrix, scale, factors, z, begin, end, column):  # type: ignore[no-untyped-def]
+    """Does the same for some rows, from a column on, four rows at a time."""
+    width, last = matrix.shape[1], end - 1
+    for i in range(begin, end, 4):
+        i1, i2, i3 = min(i + 1, last), min(i + 2, last), min(i + 3, last)
+        for j in range(column, width, LANES):
+            s0 = times(load(matrix, i * width + j), full(scale[i]))
+            s1 = times(load(matrix, i1 * width + j), full(scale[i1]))
+            s2 = times(load(matrix, i2 * width + j), full(scale[i2]))
+            s3 = times(load(matrix, i3 * width + j), full(scale[i3]))
             for k in range(len(z)):
                 signals = load(z, k * width + j)
                 s0 = plus(s0, times(signals, full(factors[k, i])))
-                s1 = plus(s1, times(signals, full(factors[k, i + 1])))
-                s2 = plus(s2, times(signals, full(factors[k, i + 2])))
-                s3 = plus(s3, times(signals, full(factors[k, i + 3])))
-                s4 = plus(s4, times(signals, full(factors[k, i + 4])))
-                s5 = plus(s5, times(signals, full(factors[k, i + 5])))
-                s6 = plus(s6, times(signals, full(factors[k, i + 6])))
-                s7 = plus(s7, times(signals, full(factors[k, i + 7])))
-            store(matrix, at, s0)
-            store(matrix, at + width, s1)
-            store(matrix, at + 2 * width, s2)
-            store(matrix, at + 3 * width, s3)
-            store(matrix, at + 4 * width, s4)
-            store(matrix, at + 5 * width, s5)
-            store(matrix, at + 6 * width, s6)
-            store(matrix, at + 7 * width, s7)
-    for i in range(rows // 8 * 8, rows):
-        for j in range(0, width, LANES):
-            total = times(load(matrix, i * width + j), full(scale[i]))
-            for k in range(len(z)):
-                total = plus(total, times(load(z, k * width + j), full(factors[k, i])))
-            store(matrix, i * width + j, total)
+                s1 = plus(s1, times(signals, full(factors[k, i1])))
+                s2 = plus(s2, times(signals, full(factors[k, i2])))
+                s3 = plus(s3, times(signals, full(factors[k, i3])))
+            store(matrix, i * width + j, s0)
+            store(matrix, i1 * width + j, s1)
+            store(matrix, i2 * width + j, s2)
+            store(matrix, i3 * width + j, s3)
 
 
 @uncounted
@@ -183,8 +250,9 @@ def _recur(k, memories, weight, z, recurrent, p, v):  # type: ignore[no-untyped-
             f1 = plus(f1, times(load(memories, at + one), h1))
             f2 = plus(f2, times(load(memories, at + 2 * one), h2))
             f3 = plus(f3, times(load(memories, at + 3 * one), h3))
-        p[0, i], p[1, i], p[2, i], p[3, i] = sum_of(w0), sum_of(w1), sum_of(w2), sum_of(w3)
-        v[0, i], v[1, i], v[2, i], v[3, i] = sum_of(f0), sum_of(f1), sum_of(f2), sum_of(f3)
+        sums = sums_of((w0, w1, w2, w3, f0, f1, f2, f3))
+        p[0, i], p[1, i], p[2, i], p[3, i] = sums[0], sums[1], sums[2], sums[3]
+        v[0, i], v[1, i], v[2, i], v[3, i] = sums[4], sums[5], sums[6], sums[7]
         for j in range(whole, recurrent):
             for s in range(SIDE_BY_SIDE):
                 p[s, i] += weight[i, j] * z[s, k, j]
@@ -268,9 +336,10 @@ def _forward_chunk(  # type: ignore[no-untyped-def]
 def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, results):  # type: ignore[no-untyped-def]
     """Runs all steps of the samples from ``begin`` to before ``end``.
 
-    Arguments are: memories F [B, H, K], or [1, H, K] if all are equal; weights W [H, P], columns of
-    neurons first, then of inputs, then zeros; inputs x [T, B, I]; activities before the first step
-    [B, H]; a tuple of bias b, λ and γ [H]; steps of each sample [B]; settings; and results.
+    Arguments are: memories F [B, H, K], or [1, H, K] if all are equal, with columns of inputs, then
+    of neurons; weights W [H, P], with columns of neurons, then of inputs, then zeros; inputs x
+    [T, B, I]; activities before the first step [B, H]; a tuple of bias b, λ and γ [H]; steps of
+    each sample [B]; settings; and results.
 
     The settings are: number of neurons that are presynaptic, H or 0; norm; activation; bound of F;
     bound of activities; steps of a chunk, a multiple of 16; chunks between stored memories. The
@@ -285,8 +354,8 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
     kept, last, every = results[4], results[5], settings[6]
     squares = np.empty(size, dtype)
     sums_of_products(weight, weight, squares)
-    memory = np.zeros((SIDE_BY_SIDE, size, width), dtype)
-    z = np.zeros((SIDE_BY_SIDE, chunk, width), dtype)
+    memory = aligned_zeros((SIDE_BY_SIDE, size, width), dtype)
+    z = aligned_zeros((SIDE_BY_SIDE, chunk, width), dtype)
     rows = np.empty((4, SIDE_BY_SIDE, size), dtype)
     parts = np.empty((2, SIDE_BY_SIDE, chunk, size), dtype)
     sums = np.empty((2, SIDE_BY_SIDE, size), dtype)
@@ -297,7 +366,7 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
     for first in range(begin, end, SIDE_BY_SIDE):
         n = min(SIDE_BY_SIDE, end - first)
         for s in range(n):
-            copy_part(memories[(first + s) % len(memories)], memory[s])
+            neurons_first(memories[(first + s) % len(memories)], settings[0], memory[s])
         for start in range(0, len(x), chunk):
             if len(kept) > 0 and start // chunk % every == 0:
                 for s in range(n):
@@ -317,5 +386,5 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
                 results,
             )
         for s in range(n):
-            copy_part(memory[s], last[first + s])
+            inputs_first(memory[s], settings[0], last[first + s])
     return safe

@@ -67,9 +67,8 @@ def forward(
     every = _chunks_per_block(len(x), wide)
     blocks = ceil(len(x) / (CHUNK * every)) if keep else 0
     kept = x.new_empty(blocks, x.shape[1], *wide.shape)
-    first = memory.roll(-x.shape[2], dims=2).contiguous()
-    last = x.new_empty(x.shape[1], *first.shape[1:])
-    arrays = [tensor.numpy() for tensor in (first, wide, x, h)]
+    last = x.new_empty(x.shape[1], *memory.shape[1:])
+    arrays = [tensor.numpy() for tensor in (memory, wide, x, h)]
     numbers = tuple(tensor.numpy() for tensor in others), lengths.numpy()
     settings = _settings(dynamics, len(weight), x.dtype, every)
     results = tuple(t.numpy() for t in (output, norms, drives, responses, kept, last))
@@ -81,7 +80,7 @@ def forward(
     in_threads(run, x.shape[1], useful)
     if not all(safe):
         return None
-    return [output, last.roll(x.shape[2], dims=2), norms, drives, responses, kept]
+    return [output, last, norms, drives, responses, kept]
 
 
 def backward(
@@ -106,10 +105,11 @@ def backward(
     wide = _padded(weight, x.shape[2])
     every = _chunks_per_block(len(x), wide)
     of_output, of_memory = gradients
-    d_memory = memory[:0] if of_memory is None else of_memory.roll(-x.shape[2], dims=2).contiguous()
+    d_memory = None if of_memory is None else of_memory.clone(memory_format=torch.contiguous_format)
     d_x = torch.zeros_like(x) if of_inputs else x[:0]
     d_h = torch.empty_like(h)
-    arrays = [tensor.numpy() for tensor in (d_memory, wide, x, h)]
+    of_memories = memory[:0] if d_memory is None else d_memory
+    arrays = [tensor.numpy() for tensor in (of_memories, wide, x, h)]
     numbers = tuple(tensor.numpy() for tensor in others), lengths.numpy()
     settings = _settings(dynamics, len(weight), x.dtype, every)
     saved = tuple(tensor.numpy() for tensor in kept)
@@ -128,7 +128,7 @@ def backward(
     return [
         d_x if of_inputs else None,
         d_h,
-        None if of_memory is None else d_memory.roll(x.shape[2], dims=2),
+        d_memory,
         d_weight,
         d_bias,
         d_decay / decay,

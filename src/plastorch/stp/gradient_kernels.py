@@ -196,7 +196,7 @@ def _neurons_backward(b, t, of_hs, of_scales, of_drives, of_norms, d_bias, setti
     for i in range(len(d_bias)):
         h = output[t, b, i]
         of_drive = saturated(d_output[t, b, i] + d_h[b, i] + of_hs[i], bound)
-        of_drive *= dtype(slope(h, activation))
+        of_drive *= slope(h, activation, one)
         of_drive = of_drive if abs(h) < bound else zero
         d_bias[i] += of_drive
         of_norm = zero

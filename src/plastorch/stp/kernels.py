@@ -74,13 +74,14 @@ def activate_all(drives, bias, kind, bound, h):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def slope(h, kind):  # type: ignore[no-untyped-def]
-    """Returns the derivative of the activation function where the activity is h."""
+def slope(h, kind, one):  # type: ignore[no-untyped-def]
+    """Returns the derivative of the activation function where the activity is h; ``one`` is 1 in
+    the precision of the result."""
     if kind == 0:
-        return 1 - h * h
+        return (one - h) * (one + h)
     if kind == 1:
-        return h * (1 - h)
-    return 1.0 if kind == 3 or h > 0 else 0.0
+        return h * (one - h)
+    return one if kind == 3 or h > 0 else one - one
 
 
 @inlined
