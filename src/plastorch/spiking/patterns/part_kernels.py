@@ -23,6 +23,7 @@ from plastorch.engine.numba_vectors import (
     above,
     above_bits,
     add,
+    aligned_zeros,
     full,
     greater,
     halves,
@@ -310,15 +311,6 @@ def _decide(drive, place, bias, first, constants, found):  # type: ignore[no-unt
     store(found, 2 * LANES, highest)
 
 
-@ordered_kernel
-def _aligned(size, like):  # type: ignore[no-untyped-def]
-    """Returns an array of zeros of the type of another, whose vectors don't reach over lines of the
-    processor's cache."""
-    memory = np.zeros(size + LANES, like.dtype)
-    first = -(memory.ctypes.data // memory.itemsize) % LANES
-    return memory[first : first + size]
-
-
 @ordered_kernel(**UNCOUNTED)
 def _end(departure, begin, end, shared, runs):  # type: ignore[no-untyped-def]
     """Returns where a batch from ``begin`` on ends that has at most so many runs."""
@@ -345,12 +337,12 @@ def answer(  # type: ignore[no-untyped-def]
     steps, dtype, left = len(constants.target), bias.dtype, codes.shape[1] - shared
     size, most = steps * LANES, min(sizes[0], end - begin)
     tiles, runs = len(values.rest) // size, min(sizes[1], most)
-    bases = _aligned(tiles * runs * size, bias).reshape(tiles, runs * size)
+    bases = aligned_zeros((tiles, runs * size), dtype)
     base_bounds = np.zeros((tiles, runs * size + LANES * BYTE), np.uint8)
     group = np.empty(most, np.int64)
     places = np.empty((most, -(-left // AT_ONCE) * AT_ONCE), np.int64)
     events, heard = np.empty((tiles, most * steps + 1), np.uint64), np.empty(tiles, np.int64)
-    drive = _aligned(len(bias) * BLOCK * steps, bias).reshape(len(bias) // LANES, BLOCK * size)
+    drive = aligned_zeros((len(bias) // LANES, BLOCK * size), dtype)
     powers, found = np.ones(steps + 1, dtype), np.empty(3 * LANES, dtype)
     powers[1:] = constants.membrane
     powers = powers.cumprod()
