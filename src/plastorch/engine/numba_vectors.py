@@ -192,6 +192,16 @@ def greater(typing_context, one, two):  # type: ignore[no-untyped-def]
 
 
 @_compiled
+def smaller(typing_context, one, two):  # type: ignore[no-untyped-def]
+    """Returns the smaller numbers."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        return builder.select(builder.fcmp_ordered("<", *values), *values)
+
+    return one(one, two), code
+
+
+@_compiled
 def add(typing_context, one, two):  # type: ignore[no-untyped-def]
     """Returns sums of whole numbers."""
 

@@ -1,8 +1,9 @@
-"""Backpropagation through the time loop of :mod:`plastorch.stp.kernels`, sample by sample.
+"""Backpropagation through the time loop of :mod:`plastorch.stp.kernels`, one or two samples at
+a time.
 
 Steps run backward. Of each, the gradient first passes the memory's update, then the response. As
 far as the rule allows, a neuron's synapses are passed once for a step's response and for the update
-before it.
+before it; if two samples have as many steps, in :mod:`plastorch.stp.pair_kernels`.
 """
 
 from math import sqrt
@@ -10,6 +11,7 @@ from math import sqrt
 import numpy as np
 
 from plastorch.engine.numba_options import copy_part
+from plastorch.engine.numba_vectors import aligned_zeros
 from plastorch.stp.kernels import (
     FREE,
     POST,
@@ -23,7 +25,11 @@ from plastorch.stp.kernels import (
     uncounted,
     update,
 )
+from plastorch.stp.pair_kernels import fixed_backward, gather_numbers, pair_backward
 from plastorch.stp.rule import EPSILON
+
+SIDE_BY_SIDE = 2
+"""Number of samples that are run side by side."""
 
 
 @inlined
@@ -76,14 +82,6 @@ def _signals_backward(i, rate, h, grad, d_z):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _fixed_backward(i, weight, plastic, z, of_drive, of_norm, d_weight, d_z):  # type: ignore[no-untyped-def]
-    """Backpropagates W z and |W| of a neuron's synapses that are not plastic."""
-    for j in range(plastic, weight.shape[1]):
-        d_weight[i, j] += of_drive * z[j] + of_norm * weight[i, j]
-        d_z[j] += of_drive * weight[i, j]
-
-
-@inlined
 def _respond_backward(  # type: ignore[no-untyped-def]
     i, weight, memory, decay, rate, z, h, scale, of_drive, of_norm, bound, grad, d_weight, d_z
 ):
@@ -98,7 +96,7 @@ def _respond_backward(  # type: ignore[no-untyped-def]
         of_memory = grad[i, j] * (scale * decay[i, j]) + of_total
         of_memory = bound if of_memory > bound else of_memory
         grad[i, j] = -bound if of_memory < -bound else of_memory
-    _fixed_backward(i, weight, memory.shape[1], z, of_drive, of_norm, d_weight, d_z)
+    fixed_backward(i, weight, memory.shape[1], z, of_drive, of_norm, d_weight, d_z)
 
 
 @inlined
@@ -141,7 +139,7 @@ def _both_backward(  # type: ignore[no-untyped-def]
         of_scale += of_memory * decay[i, j]
         d_rate[i, j] += of_product * h_before
         d_decay[i, j] += scale_before * of_memory
-    _fixed_backward(i, weight, memory.shape[1], z, of_drive, of_norm, d_weight, d_z)
+    fixed_backward(i, weight, memory.shape[1], z, of_drive, of_norm, d_weight, d_z)
     return of_h, of_scale
 
 
@@ -212,20 +210,13 @@ def _neurons_backward(b, t, of_hs, of_scales, of_drives, of_norms, d_bias, setti
 
 
 @uncounted
-def _step_backward(  # type: ignore[no-untyped-def]
-    b, t, alone, together, scratch, grad, sums, weight, x, h0, parameters, settings, saved
-):
-    """Backpropagates step t of sample b.
-
-    ``alone`` says that the step's update is still to come; ``together``, that the update of the
-    step before is done, too."""
-    d_z, of_hs, of_scales, of_drives, of_norms, clamped, z_before, z, earlier, memory, new = scratch
+def _drives_backward(b, t, alone, scratch, grad, sums, weight, parameters, settings, saved):  # type: ignore[no-untyped-def]
+    """Backpropagates step t of sample b to drives and norms; ``alone`` says that the step's update
+    is still to come."""
+    d_z, of_hs, of_scales, of_drives, of_norms, clamped, _, z, _, memory, new = scratch
     d_weight, d_bias, d_decay, d_rate = sums
-    _, decay, rate = parameters
-    x_at, h_at, norm, _, current, _, _, bound, _ = settings
-    output, norms, _, _, _, d_x, d_h = saved
-    one = weight.dtype.type(1)
-    h, before = output[t, b], output[t - 1, b] if t > 0 else h0[b]
+    _, h_at, _, _, current, _, _, _, _ = settings
+    h, rate = saved[0][t, b], parameters[2]
     d_z[:] = 0
     if alone:
         _updates_backward(
@@ -249,6 +240,21 @@ def _step_backward(  # type: ignore[no-untyped-def]
                 of_hs[i] += d_z[h_at + i]
                 d_z[h_at + i] = 0
     _neurons_backward(b, t, of_hs, of_scales, of_drives, of_norms, d_bias, settings, saved)
+
+
+@uncounted
+def _responses_backward(  # type: ignore[no-untyped-def]
+    b, t, together, scratch, grad, sums, given
+):
+    """Backpropagates drives and norms of step t of sample b to memories and signals; ``together``
+    says that the update of the step before is done, too."""
+    d_z, of_hs, of_scales, of_drives, of_norms, _, z_before, z, earlier, memory, _ = scratch
+    d_weight, _, d_decay, d_rate = sums
+    weight, x, h0, (_, decay, rate), settings, saved = given
+    x_at, h_at, norm, _, current, _, _, bound, _ = settings
+    output, norms = saved[0], saved[1]
+    one = weight.dtype.type(1)
+    h, before = output[t, b], output[t - 1, b] if t > 0 else h0[b]
     if current:
         gather(z, x, before, t, b, x_at, h_at, bound)
     for i in range(len(h)):
@@ -295,59 +301,75 @@ def _step_backward(  # type: ignore[no-untyped-def]
                 d_weight,
                 d_z,
             )
-    for j in range(x.shape[2]):
-        d_x[t, b, j] = d_z[x_at + j]
-    for i in range(len(h)):
-        d_h[b, i] = d_z[h_at + i] if h_at >= 0 else 0
 
 
 @uncounted
-def _backward_sample(  # type: ignore[no-untyped-def]
-    b,
-    scratch,
-    seen,
-    course,
-    grad,
-    sums,
-    memories,
-    weight,
-    x,
-    h0,
-    parameters,
-    lengths,
-    settings,
-    saved,
+def _step_backward(  # type: ignore[no-untyped-def]
+    first, side, t, start, stop, scratch, seen, course, grads, sums, given
 ):
-    """Backpropagates all steps of sample b; ``grad`` [H, P] is the gradient of F."""
-    _, _, norm, _, current, _, clamps, _, block = settings
-    _, _, _, kept, _, d_x, d_h = saved
-    d_x[lengths[b] :, b] = 0
-    d_h[b] = 0
+    """Backpropagates step t of a block from ``start`` to before ``stop``, of one or two samples."""
+    d_z, of_hs, of_scales, of_drives, of_norms, clamped, numbers = scratch
+    weight, x, _, parameters, settings, saved = given
+    x_at, h_at, norm, _, current, _, clamps, bound, _ = settings
+    output, norms, _, _, _, d_x, d_h = saved
     one_by_one = norm == POST or current or clamps
-    for start in range((lengths[b] - 1) // block * block, -1, -block):
-        stop = min(start + block, lengths[b])
-        copy_part(
-            kept[start // block - 1, b] if start > 0 else memories[b % len(memories)], course[0]
+    alone, together = one_by_one or t == stop - 1, not one_by_one and t > start
+    at, one_less = t - start, max(t - start - 1, 0)
+    for s in range(side):
+        own = (
+            d_z[s],
+            of_hs[s],
+            of_scales[s],
+            of_drives[s],
+            of_norms[s],
+            clamped,
+            seen[s, one_less],
+            seen[s, at],
+            course[s, one_less],
+            course[s, at],
+            course[s, at + 1],
         )
-        _recompute(b, start, stop, seen, course, weight, x, h0, parameters, settings, saved)
-        for t in range(stop - 1, start - 1, -1):
-            at, one_less = t - start, max(t - start - 1, 0)
-            own = seen[one_less], seen[at], course[one_less], course[at], course[at + 1]
-            _step_backward(
-                b,
-                t,
-                one_by_one or t == stop - 1,
-                not one_by_one and t > start,
-                scratch + own,
-                grad,
-                sums,
-                weight,
-                x,
-                h0,
-                parameters,
-                settings,
-                saved,
+        _drives_backward(
+            first + s, t, alone, own, grads[s], sums, weight, parameters, settings, saved
+        )
+        if side == 1 or not together:
+            _responses_backward(first + s, t, together, own, grads[s], sums, given)
+    if side == 2 and together:
+        gather_numbers(first, t, numbers, norm, output, norms)
+        all_numbers = of_drives, of_norms, numbers[0], numbers[1], numbers[2], numbers[3]
+        pair_backward(
+            at, weight, parameters, all_numbers, bound, course, seen, grads, d_z, of_hs,
+            of_scales, sums,
+        )  # fmt: skip
+    for s in range(side):
+        for j in range(x.shape[2]):
+            d_x[t, first + s, j] = d_z[s, x_at + j]
+        for i in range(len(weight)):
+            d_h[first + s, i] = d_z[s, h_at + i] if h_at >= 0 else 0
+
+
+@uncounted
+def _backward_samples(  # type: ignore[no-untyped-def]
+    first, side, scratch, seen, course, grads, sums, memories, lengths, given
+):
+    """Backpropagates all steps of sample ``first``, or of two samples of equal length; ``grads``
+    [2, H, P] are the gradients of F."""
+    weight, x, h0, parameters, settings, saved = given
+    _, _, _, kept, _, d_x, d_h = saved
+    last, block = lengths[first], settings[8]
+    for b in range(first, first + side):
+        d_x[last:, b] = 0
+        d_h[b] = 0
+    for start in range((last - 1) // block * block, -1, -block):
+        stop = min(start + block, last)
+        for s in range(side):
+            b, own_memory = first + s, memories[(first + s) % len(memories)]
+            copy_part(kept[start // block - 1, b] if start > 0 else own_memory, course[s, 0])
+            _recompute(
+                b, start, stop, seen[s], course[s], weight, x, h0, parameters, settings, saved
             )
+        for t in range(stop - 1, start - 1, -1):
+            _step_backward(first, side, t, start, stop, scratch, seen, course, grads, sums, given)
 
 
 @compiled
@@ -358,25 +380,37 @@ def backward(begin, end, course, groups, sums, d_memories, memories, weight, *ar
     first sample of each group and the number of samples [G + 1]; ``d_memories`` [B, H, Kp],
     gradients of the last memories, are replaced by those of the first ones; if empty, the former
     are 0, and the latter are not needed. Parameter gradients are added to the group's row in the
-    ``sums`` of W [G, H, P + S], b [G, H], Λ and Γ [G, H, P]. ``course`` [block + 1, H, P] is
+    ``sums`` of W [G, H, P + S], b [G, H], Λ and Γ [G, H, P]. ``course`` [2, block + 1, H, P] is
     scratch, zeros at first. The results are activities, norms, drives and memories of
     :func:`forward`, followed by gradients of the activities [T, B, H], and by arrays that receive
     those of the inputs and first activities.
+
+    Two samples of a group are run side by side if they have as many steps, and if the rule lets
+    a step's response and the update before it be done together.
     """
-    size, signals = weight.shape
+    (size, signals), dtype, n = weight.shape, weight.dtype, SIDE_BY_SIDE
     d_weights, d_biases, d_decays, d_rates = sums
-    dtype = weight.dtype
-    seen, d_z = np.zeros((len(course) - 1, signals), dtype), np.zeros(signals, dtype)
-    of_hs, of_scales = np.empty(size, dtype), np.empty(size, dtype)
-    of_drives, of_norms = np.empty(size, dtype), np.empty(size, dtype)
-    clamped, grad = np.empty(d_decays.shape[1:], dtype), np.zeros(d_decays.shape[1:], dtype)
-    scratch = d_z, of_hs, of_scales, of_drives, of_norms, clamped
+    seen = aligned_zeros((n, course.shape[1] - 1, signals), dtype)
+    d_z, rows = aligned_zeros((n, signals), dtype), np.empty((8, n, size), dtype)
+    clamped = np.empty(d_decays.shape[1:], dtype)
+    grads = aligned_zeros((n, size, d_decays.shape[2]), dtype)
+    numbers = rows[4], rows[5], rows[6], rows[7]
+    scratch = d_z, rows[0], rows[1], rows[2], rows[3], clamped, numbers
+    x, h0, parameters, lengths, settings, saved = arguments
+    given = weight, x, h0, parameters, settings, saved
+    alone = settings[2] == POST or settings[4] or settings[6]
     for group in range(begin, end):
         own = d_weights[group], d_biases[group], d_decays[group], d_rates[group]
-        for b in range(groups[group], groups[group + 1]):
-            grad[:] = 0
-            if len(d_memories) > 0:
-                copy_part(d_memories[b], grad)
-            _backward_sample(b, scratch, seen, course, grad, own, memories, weight, *arguments)
-            if len(d_memories) > 0:
-                copy_part(grad, d_memories[b])
+        first, stop = groups[group], groups[group + 1]
+        while first < stop:
+            paired = not alone and first + 1 < stop and lengths[first] == lengths[first + 1]
+            side = 2 if paired else 1
+            grads[:] = 0
+            for s in range(side if len(d_memories) > 0 else 0):
+                copy_part(d_memories[first + s], grads[s])
+            _backward_samples(
+                first, side, scratch, seen, course, grads, own, memories, lengths, given
+            )
+            for s in range(side if len(d_memories) > 0 else 0):
+                copy_part(grads[s], d_memories[first + s])
+            first += side

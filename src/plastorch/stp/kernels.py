@@ -17,6 +17,18 @@ from typing import Any
 import numpy as np
 
 from plastorch.engine.numba_options import UNCOUNTED, NoOverlap, copy_part, kernel
+from plastorch.engine.numba_vectors import (
+    LANES,
+    aligned_zeros,
+    full,
+    greater,
+    load,
+    plus,
+    smaller,
+    store,
+    sums_of,
+    times,
+)
 from plastorch.stp.rule import EPSILON
 
 SIDE_BY_SIDE = 4
@@ -177,6 +189,57 @@ def _advance(i, s, memory, weight, decay, rate, z, h, scale, limit, following): 
     return squared, drive
 
 
+@inlined
+def _advanced(memory, at, decay, rate, scale, h, z, limit):  # type: ignore[no-untyped-def]
+    """Returns sixteen numbers of a memory after an update as of :func:`update`; NaN stays NaN."""
+    kept = times(decay, times(load(memory, at), full(scale)))
+    value = plus(kept, times(rate, times(full(h), z)))
+    return greater(full(-limit), smaller(full(limit), value))
+
+
+@uncounted
+def _advance_all(memory, weight, decay, rate, z, h, scale, limit, following, squared, drive):  # type: ignore[no-untyped-def]
+    """Does the same as :func:`_advance` for all neurons of four samples, which share W, Λ and Γ in
+    registers."""
+    (_, size, plastic), width = memory.shape, weight.shape[1]
+    one, none = size * plastic, full(weight.dtype.type(0))
+    for i in range(size):
+        s0 = s1 = s2 = s3 = d0 = d1 = d2 = d3 = none
+        for j in range(0, plastic, LANES):
+            at = i * plastic + j
+            w, a, c = load(weight, i * width + j), load(decay, at), load(rate, at)
+            f0 = _advanced(memory, at, a, c, scale[0, i], h[0, i], load(z, j), limit)
+            store(memory, at, f0)
+            at, there = at + one, width + j
+            f1 = _advanced(memory, at, a, c, scale[1, i], h[1, i], load(z, there), limit)
+            store(memory, at, f1)
+            at, there = at + one, there + width
+            f2 = _advanced(memory, at, a, c, scale[2, i], h[2, i], load(z, there), limit)
+            store(memory, at, f2)
+            at, there = at + one, there + width
+            f3 = _advanced(memory, at, a, c, scale[3, i], h[3, i], load(z, there), limit)
+            store(memory, at, f3)
+            g0, g1, g2, g3 = plus(w, f0), plus(w, f1), plus(w, f2), plus(w, f3)
+            s0, s1 = plus(s0, times(g0, g0)), plus(s1, times(g1, g1))
+            s2, s3 = plus(s2, times(g2, g2)), plus(s3, times(g3, g3))
+            d0 = plus(d0, times(g0, load(following, j)))
+            d1 = plus(d1, times(g1, load(following, width + j)))
+            d2 = plus(d2, times(g2, load(following, 2 * width + j)))
+            d3 = plus(d3, times(g3, load(following, 3 * width + j)))
+        fixed = none
+        for j in range(plastic, width, LANES):
+            w = load(weight, i * width + j)
+            fixed = plus(fixed, times(w, w))
+            d0 = plus(d0, times(w, load(following, j)))
+            d1 = plus(d1, times(w, load(following, width + j)))
+            d2 = plus(d2, times(w, load(following, 2 * width + j)))
+            d3 = plus(d3, times(w, load(following, 3 * width + j)))
+        s0, s1, s2, s3 = plus(s0, fixed), plus(s1, fixed), plus(s2, fixed), plus(s3, fixed)
+        sums = sums_of((s0, s1, s2, s3, d0, d1, d2, d3))
+        for s in range(SIDE_BY_SIDE):
+            squared[s, i], drive[s, i] = sums[s], sums[SIDE_BY_SIDE + s]
+
+
 @uncounted
 def _fire(squared, drive, bias, settings, lengths, drives, h):  # type: ignore[no-untyped-def]
     """Writes norms |W + F|, drives divided by them, and activities."""
@@ -192,13 +255,14 @@ def _fire(squared, drive, bias, settings, lengths, drives, h):  # type: ignore[n
 @uncounted
 def _forward_samples(first, n, scratch, weight, x, h0, parameters, lengths, settings, results):  # type: ignore[no-untyped-def]
     """Runs all steps of n samples from ``first`` on, on their memories; see :func:`forward`."""
-    z, following, squared, drive, memory = scratch
+    z, following, squared, drive, h_all, scales, memory = scratch
     bias, decay, rate = parameters
     x_at, h_at, norm, _, current, limit, _, bound, block = settings
     output, norms, drives, kept, _ = results
-    size, one = len(weight), weight.dtype.type(1)
+    size, one, shortest = len(weight), weight.dtype.type(1), lengths[first]
     for s in range(n):
         b, own, signals = first + s, memory[s], following[s]
+        shortest = min(shortest, lengths[b])
         output[lengths[b] :, b] = 0
         gather(signals, x, h0[b], 0, b, x_at, h_at, bound)
         for i in range(size):
@@ -221,6 +285,15 @@ def _forward_samples(first, n, scratch, weight, x, h0, parameters, lengths, sett
                     for i in range(size):
                         _renormalized(i, own, weight, decay, rate, z[s], h[i], limit, own)
                         squared[s, i], drive[s, i] = _respond(i, weight, own, following[s])
+        if norm != POST and n == SIDE_BY_SIDE and t < shortest:
+            for s in range(n):
+                for i in range(size):
+                    h_all[s, i] = output[t, first + s, i]
+                    scales[s, i] = one / norms[t, first + s, i] if norm == PRE else one
+            _advance_all(
+                memory, weight, decay, rate, z, h_all, scales, limit, following, squared, drive
+            )
+            continue
         # Apart from the views above, which would keep the compiler from vectorizing this loop.
         for i in range(size if norm != POST else 0):
             for s in range(n):
@@ -261,13 +334,10 @@ def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untype
     but the first [blocks - 1, B, H, P], empty to store none; the last F [B, H, Kp].
     """
     results, (size, signals), dtype = arguments[-1], weight.shape, weight.dtype
-    signal, rows = (
-        np.zeros((2, SIDE_BY_SIDE, signals), dtype),
-        np.empty((2, SIDE_BY_SIDE, size), dtype),
-    )
-    z, following, squared, drive = signal[0], signal[1], rows[0], rows[1]
-    memory = np.zeros((SIDE_BY_SIDE, size, arguments[2][1].shape[1]), dtype)
-    scratch = z, following, squared, drive, memory
+    signal = aligned_zeros((2, SIDE_BY_SIDE, signals), dtype)
+    rows = np.empty((4, SIDE_BY_SIDE, size), dtype)
+    memory = aligned_zeros((SIDE_BY_SIDE, size, arguments[2][1].shape[1]), dtype)
+    scratch = signal[0], signal[1], rows[0], rows[1], rows[2], rows[3], memory
     for first in range(begin, end, SIDE_BY_SIDE):
         n = min(SIDE_BY_SIDE, end - first)
         for s in range(n):

@@ -15,8 +15,6 @@ from plastorch.stp.rule import Dynamics, saturation
 
 SCRATCH_BYTES = 1 << 20
 """Size of a sample's memories recomputed at a time in the backward pass; they fit a cache."""
-VECTOR_BYTES = 32
-"""Size of a vector in the kernels' loops; rows are padded with zeros to multiples of it."""
 GROUPS = 16
 """Maximum number of sample groups whose gradients are summed separately. Groups and the order of
 their sums don't depend on the number of threads, so results are equal bit for bit."""
@@ -43,7 +41,8 @@ class Layout(NamedTuple):
 
 @cache
 def layout_of(dynamics: Dynamics, inputs: int, hidden: int, vector: int) -> Layout:
-    """Returns the layout that pads plastic and fixed columns to multiples of ``vector``."""
+    """Returns the layout that pads plastic and fixed columns with zeros to multiples of
+    ``vector``."""
     recurrent = hidden if dynamics.recurrent else 0
     every = inputs + recurrent
     synapses = len(range(every)[dynamics.columns(inputs, every)])

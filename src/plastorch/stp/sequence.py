@@ -12,7 +12,6 @@ from plastorch.engine.threads import in_threads
 from plastorch.stp import chunked
 from plastorch.stp.checks import autocasts
 from plastorch.stp.layout import (
-    VECTOR_BYTES,
     block_of,
     constants,
     groups_of,
@@ -214,10 +213,11 @@ def _forward(
 ) -> tuple[Tensor, ...]:
     """Computes activities, last memory, norms, drives, and the memory before each block but the
     first."""
+    from plastorch.engine.numba_vectors import LANES
     from plastorch.stp import kernels
 
     x, h, memory, *parameters = tensors
-    layout = layout_of(dynamics, x.shape[2], h.shape[1], VECTOR_BYTES // x.element_size())
+    layout = layout_of(dynamics, x.shape[2], h.shape[1], LANES)
     weight, *others = padded(parameters, layout)
     output, norms, drives = (x.new_empty(*x.shape[:2], h.shape[1]) for _ in range(3))
     block = block_of(len(x), others[1])
@@ -227,11 +227,12 @@ def _forward(
     arrays = [tensor.detach().numpy() for tensor in (memory, weight, x, h)]
     settings = settings_of(others, lengths, dynamics, layout, block)
     results = tuple(tensor.numpy() for tensor in (output, norms, drives, kept, last))
+    batch, side = x.shape[1], kernels.SIDE_BY_SIDE
 
     def run(begin: int, end: int) -> None:
-        kernels.forward(begin, end, *arrays, *settings, results)
+        kernels.forward(begin * side, min(end * side, batch), *arrays, *settings, results)
 
-    in_threads(run, x.shape[1], _useful(tensors))
+    in_threads(run, ceil(batch / side), _useful(tensors))  # the same samples stay side by side
     return output, last, norms, drives, kept
 
 
@@ -247,10 +248,11 @@ def _backward(
     """Computes gradients of all tensors from those of activities and last memory.
 
     If ``d_memory`` is None, it is 0, and the gradient of the first memory is not needed."""
+    from plastorch.engine.numba_vectors import LANES
     from plastorch.stp import gradient_kernels
 
     x, h, memory, *parameters = tensors
-    layout = layout_of(dynamics, x.shape[2], h.shape[1], VECTOR_BYTES // x.element_size())
+    layout = layout_of(dynamics, x.shape[2], h.shape[1], LANES)
     weight, *others = padded(parameters, layout)
     d_x, d_h = torch.empty_like(x), torch.empty_like(h)
     if d_memory is not None:
@@ -264,7 +266,8 @@ def _backward(
     shares = tuple(p.new_zeros(len(groups) - 1, *p.shape).numpy() for p in (weight, *others))
 
     def run(begin: int, end: int) -> None:
-        course = memory.new_zeros(block + 1, *others[1].shape).numpy()
+        side = gradient_kernels.SIDE_BY_SIDE
+        course = memory.new_zeros(side, block + 1, *others[1].shape).numpy()
         gradient_kernels.backward(begin, end, course, groups, shares, *arrays, *settings, saved)
 
     in_threads(run, len(groups) - 1, _useful(tensors))
