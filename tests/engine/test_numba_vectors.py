@@ -20,6 +20,7 @@ from plastorch.engine.numba_vectors import (
     load,
     lowest,
     plus,
+    smaller,
     store,
     sums_of,
     times,
@@ -37,6 +38,7 @@ def everything(one, two, place, number, results):
     store(results, 2 * LANES, above(a, b))
     store(results, 3 * LANES, greater(a, b))
     store(results, 4 * LANES, full(number))
+    store(results, 5 * LANES, smaller(a, b))
     return above_bits(a, b)
 
 
@@ -45,17 +47,18 @@ def everything(one, two, place, number, results):
 def test_operations(kind: type, place: int) -> None:
     random = np.random.default_rng(place)
     one, two = random.integers(-2, 3, (2, LANES + 3)).astype(kind)
-    results = np.full(6 * LANES, 7, kind)
+    results = np.full(7 * LANES, 7, kind)
     bits = everything(one, two, place, kind(0.5), results)
     a, b = one[place : place + LANES], two[place : place + LANES]
-    expected = [a + b, a * b, a > b, np.maximum(a, b), np.full(LANES, 0.5), np.full(LANES, 7)]
+    expected = [a + b, a * b, a > b, np.maximum(a, b), np.full(LANES, 0.5), np.minimum(a, b)]
+    expected.append(np.full(LANES, 7))
     assert (results == np.concatenate(expected)).all()
     assert bits == sum(1 << lane for lane in range(LANES) if a[lane] > b[lane])
 
 
 def test_arrays_with_gaps_are_refused() -> None:
     with pytest.raises(TypingError, match="expected a contiguous one"):
-        everything(np.ones(40)[::2], np.ones(20), 0, 0.5, np.ones(6 * LANES))
+        everything(np.ones(40)[::2], np.ones(20), 0, 0.5, np.ones(7 * LANES))
 
 
 @compiled
