@@ -164,7 +164,7 @@ def _signals_backward(  # type: ignore[no-untyped-def]
 
     Sums of 64 signals over all neurons stay in registers, of both samples, which share W."""
     (size, width), chunk, last = weight.shape, z.shape[1], side - 1
-    wide = recurrent // WIDE * WIDE
+    wide, none = recurrent // WIDE * WIDE, full(weight.dtype.type(0))
     for j in range(0, wide, WIDE):
         one = _four(by_grads, k * width + j)
         two = _four(by_grads, (last * chunk + k) * width + j)
@@ -181,16 +181,15 @@ def _signals_backward(  # type: ignore[no-untyped-def]
         _store_four(d_h, last * d_h.shape[1] + j, two)
     for j in range(wide, recurrent, LANES):
         for s in range(side):
-            total = load(by_grads, (s * chunk + k) * width + j)
+            s0, s1, s2 = load(by_grads, (s * chunk + k) * width + j), none, none
             for i in range(size):
-                at = i * width + j
-                total = plus(total, times(load(weight, at), full(of_w[s, k, i])))
-                at += s * size * width
-                total = plus(total, times(load(memories, at), full(of_f[s, i])))
+                at, of_s = i * width + j, (s * size + i) * width + j
+                s0 = plus(s0, times(load(weight, at), full(of_w[s, k, i])))
+                s1 = plus(s1, times(load(memories, of_s), full(of_f[s, i])))
             for step in range(chunk):
                 at = (s * chunk + step) * width + j
-                total = plus(total, times(load(z, at), full(of_z[s, k, step])))
-            store(d_h, s * d_h.shape[1] + j, total)
+                s2 = plus(s2, times(load(z, at), full(of_z[s, k, step])))
+            store(d_h, s * d_h.shape[1] + j, plus(plus(s0, s1), s2))
 
 
 @uncounted
