@@ -1,6 +1,7 @@
 """Figures in words, as pages show them; each is of runs that are picked by their settings."""
 
 import json
+from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -9,10 +10,16 @@ from scipy.stats import nct, t
 
 from plastorch.experiments.stec.figures import Interval, paired
 
+Also = Sequence[dict[str, Any]]
+"""Settings of further runs that count, which do the same but for what is left out of them."""
 
-def values(experiment: str, metric: str, scale: float = 1.0, **where: Any) -> list[float]:
+
+def values(
+    experiment: str, metric: str, scale: float = 1.0, also: Also = (), **where: Any
+) -> list[float]:
     """Returns a metric of the runs with some settings, by seed."""
-    return [scale * run["metrics"][metric] for run in runs(experiment, **where)]
+    found = [run for settings in (where, *also) for run in runs(experiment, **settings)]
+    return [scale * run["metrics"][metric] for run in found]
 
 
 def mean(experiment: str, metric: str, digits: int = 2, scale: float = 1.0, **where: Any) -> str:
@@ -59,10 +66,10 @@ def target(experiment: str, claim: str, scale: float = 1.0, digits: int = 1, **w
     return f"{scale * value:,.{digits}f}"
 
 
-def holds(experiment: str, claim: str, **where: Any) -> str:
+def holds(experiment: str, claim: str, also: Also = (), **where: Any) -> str:
     """Returns on how many seeds a claim holds, in words."""
-    found = [row["holds"] for run in runs(experiment, **where) for row in run["claims"]
-             if row["id"] == claim]  # fmt: skip
+    found = [row["holds"] for settings in (where, *also) for run in runs(experiment, **settings)
+             for row in run["claims"] if row["id"] == claim]  # fmt: skip
     if len(found) == 1:
         return {True: "holds", False: "does not hold", None: "is not asserted"}[found[0]]
     return f"holds on {sum(map(bool, found))} of {len(found)} seeds"

@@ -76,13 +76,12 @@ def test_sums_of_eight_vectors(kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(3, 5), (2, 3, LANES)])
-def test_aligned_zeros_begin_with_a_cache_line(kind: type, shape: tuple[int, ...]) -> None:
+def test_aligned_zeros_begin_with_a_cache_line(kind: type) -> None:
     """However many there are, as the next memory that is free begins somewhere else."""
-    arrays = [aligned_zeros(shape, np.dtype(kind)) for _ in range(20)]
+    arrays = [aligned_zeros(15, np.dtype(kind)) for _ in range(20)]
     for array in arrays:
         assert array.ctypes.data % LINE == 0
-        assert array.shape == shape
+        assert array.shape == (15,)
         assert array.dtype == kind
         assert not array.any()
 

@@ -22,14 +22,11 @@ _FUSE = ("contract",)
 
 
 @kernel
-def aligned_zeros(shape, dtype):  # type: ignore[no-untyped-def]
+def aligned_zeros(count, dtype):  # type: ignore[no-untyped-def]
     """Returns zeros that begin with a cache line: vectors that cross two take twice as long."""
-    count = 1
-    for size in shape:
-        count *= size
     room = np.zeros(count + LINE, dtype)
     begin = (LINE - room.ctypes.data % LINE) % LINE // room.itemsize
-    return room[begin : begin + count].reshape(shape)
+    return room[begin : begin + count]
 
 
 class Sixteen(types.Type):

@@ -432,20 +432,22 @@ def backward(  # type: ignore[no-untyped-def]
     """
     (size, width), dtype = weight.shape, weight.dtype
     chunk, every, n = settings[5], settings[6], SIDE_BY_SIDE
-    course = aligned_zeros((every, n, size, width), dtype)
-    grads, z = aligned_zeros((n, size, width), dtype), aligned_zeros((n, chunk, width), dtype)
+    course = aligned_zeros(every * n * size * width, dtype).reshape(every, n, size, width)
+    grads = aligned_zeros(n * size * width, dtype).reshape(n, size, width)
+    z = aligned_zeros(n * chunk * width, dtype).reshape(n, chunk, width)
     alpha = np.zeros((n, chunk + 1, size), dtype)
     r, q = np.empty((n, chunk + 1, size), dtype), np.empty((n, chunk + 1, size), dtype)
     parts, rows = np.empty((7, n, chunk, size), dtype), np.empty((2, n, size), dtype)
     a, c, v, of_d, mu = parts[0], parts[1], parts[2], parts[3], parts[4]
     of_v, of_w = parts[5], parts[6]
-    y, pi, d_next = rows[0], rows[1], aligned_zeros((n, size + LANES), dtype)
+    y, pi, d_next = rows[0], rows[1], np.empty((n, size + LANES), dtype)
     wide = np.empty((3, n, size), dtype)
     of_r, of_q, kappa = wide[0], wide[1], wide[2]
     of_z, of_x = np.empty((n, chunk, chunk), dtype), np.empty((chunk, x.shape[2]), dtype)
     of_squares = np.empty(size, dtype)
     forth = z, a, c, alpha, v, r, q
-    by_grads, factors = aligned_zeros((n, chunk, width), dtype), np.empty((size, chunk), dtype)
+    by_grads = aligned_zeros(n * chunk * width, dtype).reshape(n, chunk, width)
+    factors = np.empty((size, chunk), dtype)
     ones = np.ones(max(size, chunk), dtype)
     back = of_d, y, pi, mu, of_r, of_q, kappa, of_v, of_w, of_z, by_grads, ones, factors
     d_output, d_x, d_h = gradients

@@ -85,7 +85,8 @@ def multiply(matrix, z, begin, out):  # type: ignore[no-untyped-def]
 
     Eight vectors, one of each of eight rows, hold sums for sixteen steps in registers."""
     (rows, width), none = matrix.shape, full(matrix.dtype.type(0))
-    turned, sums = aligned_zeros((width, LANES), z.dtype), aligned_zeros((8, LANES), z.dtype)
+    turned = aligned_zeros(width * LANES, z.dtype).reshape(width, LANES)
+    sums = np.empty((8, LANES), z.dtype)
     for start in range(0, len(z), LANES):
         for j in range(begin, width):
             for k in range(LANES):
@@ -354,8 +355,8 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
     kept, last, every = results[4], results[5], settings[6]
     squares = np.empty(size, dtype)
     sums_of_products(weight, weight, squares)
-    memory = aligned_zeros((SIDE_BY_SIDE, size, width), dtype)
-    z = aligned_zeros((SIDE_BY_SIDE, chunk, width), dtype)
+    memory = aligned_zeros(SIDE_BY_SIDE * size * width, dtype).reshape(SIDE_BY_SIDE, size, width)
+    z = aligned_zeros(SIDE_BY_SIDE * chunk * width, dtype).reshape(SIDE_BY_SIDE, chunk, width)
     rows = np.empty((4, SIDE_BY_SIDE, size), dtype)
     parts = np.empty((2, SIDE_BY_SIDE, chunk, size), dtype)
     sums = np.empty((2, SIDE_BY_SIDE, size), dtype)

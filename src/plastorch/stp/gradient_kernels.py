@@ -390,10 +390,11 @@ def backward(begin, end, course, groups, sums, d_memories, memories, weight, *ar
     """
     (size, signals), dtype, n = weight.shape, weight.dtype, SIDE_BY_SIDE
     d_weights, d_biases, d_decays, d_rates = sums
-    seen = aligned_zeros((n, course.shape[1] - 1, signals), dtype)
-    d_z, rows = aligned_zeros((n, signals), dtype), np.empty((8, n, size), dtype)
-    clamped = np.empty(d_decays.shape[1:], dtype)
-    grads = aligned_zeros((n, size, d_decays.shape[2]), dtype)
+    block, plastic = course.shape[1] - 1, d_decays.shape[2]
+    seen = aligned_zeros(n * block * signals, dtype).reshape(n, block, signals)
+    d_z = aligned_zeros(n * signals, dtype).reshape(n, signals)
+    grads = aligned_zeros(n * size * plastic, dtype).reshape(n, size, plastic)
+    clamped, rows = np.empty((size, plastic), dtype), np.empty((8, n, size), dtype)
     numbers = rows[4], rows[5], rows[6], rows[7]
     scratch = d_z, rows[0], rows[1], rows[2], rows[3], clamped, numbers
     x, h0, parameters, lengths, settings, saved = arguments

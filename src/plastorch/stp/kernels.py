@@ -334,9 +334,10 @@ def forward(begin, end, memories, weight, *arguments):  # type: ignore[no-untype
     but the first [blocks - 1, B, H, P], empty to store none; the last F [B, H, Kp].
     """
     results, (size, signals), dtype = arguments[-1], weight.shape, weight.dtype
-    signal = aligned_zeros((2, SIDE_BY_SIDE, signals), dtype)
-    rows = np.empty((4, SIDE_BY_SIDE, size), dtype)
-    memory = aligned_zeros((SIDE_BY_SIDE, size, arguments[2][1].shape[1]), dtype)
+    n, plastic = SIDE_BY_SIDE, arguments[2][1].shape[1]
+    signal = aligned_zeros(2 * n * signals, dtype).reshape(2, n, signals)
+    memory = aligned_zeros(n * size * plastic, dtype).reshape(n, size, plastic)
+    rows = np.empty((4, n, size), dtype)
     scratch = signal[0], signal[1], rows[0], rows[1], rows[2], rows[3], memory
     for first in range(begin, end, SIDE_BY_SIDE):
         n = min(SIDE_BY_SIDE, end - first)

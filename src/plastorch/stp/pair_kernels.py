@@ -56,58 +56,39 @@ def _sixteen_backward(  # type: ignore[no-untyped-def]
     return d_shared, (plus(own[0], times(of_product, c)), plus(own[1], times(of_memory, a)))
 
 
-@inlined
-def _row_backward(  # type: ignore[no-untyped-def]
-    i, here, weight, parameters, numbers, bound, course, seen, grads, d_z, sums
-):
-    """Backpropagates step ``here`` through neuron i of two samples, which share W, Λ, Γ and their
-    gradients in registers. Returns four vectors; their sums are gradients of both samples' h
-    before, and of the scales before."""
-    _, decay, rate = parameters
-    d_weight, _, d_decay, d_rate = sums
-    plastic, width, none = decay.shape[1], weight.shape[1], full(weight.dtype.type(0))
-    one = two = (none, none)
-    first, second = here * width, (seen.shape[1] + here) * width
-    for j in range(0, plastic, LANES):
-        at, there = i * plastic + j, i * width + j
-        w, a, c = load(weight, there), load(decay, at), load(rate, at)
-        d = load(d_weight, there), load(d_decay, at), load(d_rate, at)
-        d, one = _sixteen_backward(
-            0, i, j, here, first + j, (w, a, c, d[0], d[1], d[2]), one, numbers, bound,
-            course, seen, grads, d_z,
-        )  # fmt: skip
-        d, two = _sixteen_backward(
-            1, i, j, here, second + j, (w, a, c, d[0], d[1], d[2]), two, numbers, bound,
-            course, seen, grads, d_z,
-        )  # fmt: skip
-        store(d_weight, there, d[0])
-        store(d_decay, at, d[1])
-        store(d_rate, at, d[2])
-    return one[0], two[0], one[1], two[1]
-
-
 @uncounted
 def pair_backward(  # type: ignore[no-untyped-def]
     here, weight, parameters, numbers, bound, course, seen, grads, d_z, of_hs, of_scales, sums
 ):
-    """Backpropagates step ``here`` through all neurons of two samples, two neurons at a time."""
-    last, plastic = len(weight) - 1, grads.shape[2]
-    for i in range(0, len(weight), 2):
-        a = _row_backward(
-            i, here, weight, parameters, numbers, bound, course, seen, grads, d_z, sums
-        )
-        b = a
-        if i < last:
-            b = _row_backward(
-                i + 1, here, weight, parameters, numbers, bound, course, seen, grads, d_z, sums
-            )
-        found = sums_of((a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]))
+    """Backpropagates step ``here`` of a block through all neurons of two samples.
+
+    Writes gradients of the activities and of the scales before."""
+    _, decay, rate = parameters
+    d_weight, _, d_decay, d_rate = sums
+    plastic, width, none = decay.shape[1], weight.shape[1], full(weight.dtype.type(0))
+    first, second = here * width, (seen.shape[1] + here) * width
+    for i in range(len(weight)):
+        one = two = (none, none)
+        for j in range(0, plastic, LANES):
+            at, there = i * plastic + j, i * width + j
+            w, a, c = load(weight, there), load(decay, at), load(rate, at)
+            d = load(d_weight, there), load(d_decay, at), load(d_rate, at)
+            d, one = _sixteen_backward(
+                0, i, j, here, first + j, (w, a, c, d[0], d[1], d[2]), one, numbers, bound,
+                course, seen, grads, d_z,
+            )  # fmt: skip
+            d, two = _sixteen_backward(
+                1, i, j, here, second + j, (w, a, c, d[0], d[1], d[2]), two, numbers, bound,
+                course, seen, grads, d_z,
+            )  # fmt: skip
+            store(d_weight, there, d[0])
+            store(d_decay, at, d[1])
+            store(d_rate, at, d[2])
+        four = one[0], two[0], one[1], two[1]
+        found = sums_of(four + four)
         of_hs[0, i], of_hs[1, i], of_scales[0, i], of_scales[1, i] = found[:4]
-        if i < last:
-            i += 1
-            of_hs[0, i], of_hs[1, i], of_scales[0, i], of_scales[1, i] = found[4:]
     of_drives, of_norms = numbers[0], numbers[1]
-    for i in range(len(weight) if plastic < weight.shape[1] else 0):
+    for i in range(len(weight) if plastic < width else 0):
         for s in range(2):
             fixed_backward(
                 i, weight, plastic, seen[s, here], of_drives[s, i], of_norms[s, i], sums[0], d_z[s]

@@ -337,12 +337,13 @@ def answer(  # type: ignore[no-untyped-def]
     steps, dtype, left = len(constants.target), bias.dtype, codes.shape[1] - shared
     size, most = steps * LANES, min(sizes[0], end - begin)
     tiles, runs = len(values.rest) // size, min(sizes[1], most)
-    bases = aligned_zeros((tiles, runs * size), dtype)
+    bases = aligned_zeros(tiles * runs * size, dtype).reshape(tiles, runs * size)
     base_bounds = np.zeros((tiles, runs * size + LANES * BYTE), np.uint8)
     group = np.empty(most, np.int64)
     places = np.empty((most, -(-left // AT_ONCE) * AT_ONCE), np.int64)
     events, heard = np.empty((tiles, most * steps + 1), np.uint64), np.empty(tiles, np.int64)
-    drive = aligned_zeros((len(bias) // LANES, BLOCK * size), dtype)
+    classes = len(bias) // LANES
+    drive = aligned_zeros(classes * BLOCK * size, dtype).reshape(classes, BLOCK * size)
     powers, found = np.ones(steps + 1, dtype), np.empty(3 * LANES, dtype)
     powers[1:] = constants.membrane
     powers = powers.cumprod()
