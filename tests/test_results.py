@@ -133,9 +133,9 @@ def test_speed_rows_reach_their_goals() -> None:
 def test_stpn_speed_rows_reach_their_goals() -> None:
     rows = json.loads((RESULTS / "bench-stpn.json").read_text())["rows"]
     found = {row["name"]: row for row in rows}
-    goals = {"train-step-h11": 4, "train-step-h64": 10, "train-step-h128": 12}
+    goals = {"train-step-h11": 4, "train-step-h64": 10, "train-step-h128": 14}
     assert {name for name, goal in goals.items() if found[name]["ratio"] < goal} == set()
-    assert found["train-step-lstm-h64"]["ratio"] >= 0.2
+    assert found["train-step-lstm-h64"]["ratio"] >= 0.25
     assert found["train-step-h128"]["kept_mb"] <= found["train-step-h128"]["peer_kept_mb"] / 4
     assert all(row["equal"] for row in rows if "lstm" not in row["name"])
 
