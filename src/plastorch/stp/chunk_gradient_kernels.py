@@ -20,11 +20,10 @@ from plastorch.engine.numba_options import copy_part
 from plastorch.engine.numba_vectors import LANES, aligned_zeros, full, load, plus, store, times
 from plastorch.stp.chunk_kernels import (
     add_products,
+    copy_rotated,
     dot,
-    inputs_first,
     load_signals,
     multiply,
-    neurons_first,
     squares_and_products,
     sums_of_products,
 )
@@ -461,7 +460,7 @@ def backward(  # type: ignore[no-untyped-def]
             grads[:] = 0
             d_next[:] = 0
             for s in range(side if len(d_memories) > 0 else 0):
-                neurons_first(d_memories[first + s], settings[0], grads[s])
+                copy_rotated(d_memories[first + s], x.shape[2], grads[s])
             _backward_samples(
                 first,
                 side,
@@ -477,7 +476,7 @@ def backward(  # type: ignore[no-untyped-def]
             )
             for s in range(side):
                 if len(d_memories) > 0:
-                    inputs_first(grads[s], settings[0], d_memories[first + s])
+                    copy_rotated(grads[s], settings[0], d_memories[first + s])
                 for i in range(size):
                     d_h[first + s, i] = d_next[s, i]
         for i in range(size):

@@ -58,25 +58,15 @@ def load_signals(z, x, h, h0, start, steps, recurrent, b):  # type: ignore[no-un
 
 
 @uncounted
-def neurons_first(source, recurrent, target):  # type: ignore[no-untyped-def]
-    """Copies a matrix whose columns are inputs, then presynaptic neurons, in the kernels' order."""
-    inputs = source.shape[1] - recurrent
+def copy_rotated(source, first, target):  # type: ignore[no-untyped-def]
+    """Copies the columns that two matrices have in common: those from ``first`` on, then those
+    before."""
+    columns = min(source.shape[1], target.shape[1])
     for i in range(len(source)):
-        for j in range(recurrent):
-            target[i, j] = source[i, inputs + j]
-        for j in range(inputs):
-            target[i, recurrent + j] = source[i, j]
-
-
-@uncounted
-def inputs_first(source, recurrent, target):  # type: ignore[no-untyped-def]
-    """Reverses :func:`neurons_first`."""
-    inputs = target.shape[1] - recurrent
-    for i in range(len(source)):
-        for j in range(inputs):
-            target[i, j] = source[i, recurrent + j]
-        for j in range(recurrent):
-            target[i, inputs + j] = source[i, j]
+        for j in range(columns - first):
+            target[i, j] = source[i, first + j]
+        for j in range(first):
+            target[i, columns - first + j] = source[i, j]
 
 
 @compiled
@@ -367,7 +357,7 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
     for first in range(begin, end, SIDE_BY_SIDE):
         n = min(SIDE_BY_SIDE, end - first)
         for s in range(n):
-            neurons_first(memories[(first + s) % len(memories)], settings[0], memory[s])
+            copy_rotated(memories[(first + s) % len(memories)], x.shape[2], memory[s])
         for start in range(0, len(x), chunk):
             if len(kept) > 0 and start // chunk % every == 0:
                 for s in range(n):
@@ -387,5 +377,5 @@ def forward(begin, end, memories, weight, x, h0, parameters, lengths, settings, 
                 results,
             )
         for s in range(n):
-            inputs_first(memory[s], settings[0], last[first + s])
+            copy_rotated(memory[s], settings[0], last[first + s])
     return safe

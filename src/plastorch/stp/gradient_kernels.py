@@ -399,12 +399,12 @@ def backward(begin, end, course, groups, sums, d_memories, memories, weight, *ar
     scratch = d_z, rows[0], rows[1], rows[2], rows[3], clamped, numbers
     x, h0, parameters, lengths, settings, saved = arguments
     given = weight, x, h0, parameters, settings, saved
-    alone = settings[2] == POST or settings[4] or settings[6]
+    one_by_one = settings[2] == POST or settings[4] or settings[6]
     for group in range(begin, end):
         own = d_weights[group], d_biases[group], d_decays[group], d_rates[group]
         first, stop = groups[group], groups[group + 1]
         while first < stop:
-            paired = not alone and first + 1 < stop and lengths[first] == lengths[first + 1]
+            paired = not one_by_one and first + 1 < stop and lengths[first] == lengths[first + 1]
             side = 2 if paired else 1
             grads[:] = 0
             for s in range(side if len(d_memories) > 0 else 0):

@@ -34,8 +34,6 @@ SAMPLE = 256
 """Number of patterns by which hidden neurons are ordered."""
 SMALL = 1e-3
 """Smallest distance above the threshold that counts."""
-LINE = 64
-"""Number of bytes in a line of the processor's cache."""
 
 
 class _Network(NamedTuple):
@@ -114,6 +112,8 @@ def _order(
 
 def _aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Returns an array of zeros whose vectors of sixteen numbers don't reach over lines."""
+    from plastorch.engine.numba_vectors import LINE
+
     size = prod(shape) * np.dtype(dtype).itemsize
     memory = np.zeros(size + LINE, np.uint8)
     first = -memory.ctypes.data % LINE
