@@ -72,8 +72,11 @@ def configuration(result: dict[str, Any]) -> Any:
     kind = resolved(find(result["experiment"]).config)
     names = {field.name for field in dataclasses.fields(kind)}
     given = {k: v for k, v in result["config"].items() if k in names}
-    if "estimator" not in given.get("models", ()):
+    if result["experiment"] == "files-tables" and "estimator" not in given.get("models", ()):
         given.pop("estimator_dropout", None)  # is of no use there, and had another default
+        given.pop("estimator_weight_decay", None)
+    elif result["experiment"] == "files-tables":
+        given.setdefault("estimator_weight_decay", 0.0)  # there was none
     return kind(**kind().plain() | given)
 
 

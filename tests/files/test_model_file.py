@@ -75,7 +75,7 @@ def rewritten(
     ids=["text", "objects", "whole", "unsigned", "numbers", "truth"],
 )
 def test_the_same_model_comes_back(labels: Any, tmp_path: Path) -> None:
-    model = tiny(labels, bins=30, random_state=7, dropout=0.25)
+    model = tiny(labels, bins=30, random_state=7, dropout=0.25, weight_decay=0.5)
     model.save(tmp_path / "model")
     loaded = FileClassifier.load(tmp_path / "model")
     assert loaded.fingerprint == model.fingerprint
@@ -208,6 +208,7 @@ FORGED: list[tuple[Any, str]] = [
     (_set("params", "bins", 300), "bins is 300"),
     (_set("params", "learning_rate", -1.0), "learning_rate is -1"),
     (_set("params", "dropout", 1.0), "dropout is 1.0"),
+    (_set("params", "weight_decay", -1.0), "weight_decay is -1.0"),
     (_set("params", "epochs", "many"), "'many' is not a whole number of at least 1"),
     (_set("params", "random_state", -1), "random_state is -1"),
     (_set("params", "extra", 1), "it has .*extra"),

@@ -262,10 +262,11 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = ("hidden", "neurons", "key_pairs", "bins", "batch_size")
         params: dict[str, Any] = {name: int(getattr(self, name)) for name in names}
         params["epochs"] = None if self.epochs is None else int(self.epochs)
-        shares = {name: float(getattr(self, name)) for name in ("learning_rate", "dropout")}
+        shares = ("learning_rate", "dropout", "weight_decay")
+        params |= {name: float(getattr(self, name)) for name in shares}
         weights = {name: w.detach().numpy() for name, w in self.network_.named_parameters()}
         return SavedModel(
-            params=params | shares | {"random_state": self._seed},
+            params=params | {"random_state": self._seed},
             encoder=self._encoder,
             neuron=self.network_.neuron,
             classes=self.classes_,

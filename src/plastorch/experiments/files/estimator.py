@@ -13,10 +13,11 @@ COVERAGE = 0.8
 """Share of the test records, the most confident ones, whose errors are counted by themselves."""
 
 
-def estimator(fold: Fold, dropout: float) -> list[Record]:
+def estimator(fold: Fold, dropout: float, weight_decay: float) -> list[Record]:
     """Fits the estimator; returns a record of the model ``estimator``, and one of ``reliability``
     for each bin of the confidence that has answers."""
-    model = FileClassifier(dropout=dropout, random_state=seed32(fold.seed))
+    seed = seed32(fold.seed)
+    model = FileClassifier(dropout=dropout, weight_decay=weight_decay, random_state=seed)
     model.fit(fold.train, fold.train_labels)
     chances = model.predict_proba(fold.test)
     answers = model.classes_[chances.argmax(1)]

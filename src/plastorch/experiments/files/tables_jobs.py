@@ -77,7 +77,7 @@ def jobs(
             )
             return supervised(fold, settings, name == shown)
         if model == "estimator":
-            return estimator(fold, config.estimator_dropout)
+            return estimator(fold, config.estimator_dropout, config.estimator_weight_decay)
         if model == "stdp":
             return unsupervised(fold)
         if model in CLUSTERINGS:
