@@ -204,6 +204,7 @@ def test_a_choice_compares_equal_seeds_and_other_settings_do_not_slip_in(
     best, default = evidence.choices.points(choice)
     assert best.values == {"pairs": 5} and best.mean == 0.8 and not best.default
     assert default.values == {"pairs": 3} and default.mean == pytest.approx(0.6) and default.default
+    assert evidence.choices.points(choice._replace(lowest=True)) == [default, best]
     del found[1]
     with pytest.raises(LookupError, match="2 values were tried, with seeds"):
         evidence.choices.points(choice)

@@ -19,9 +19,12 @@ class Choice(NamedTuple):
     experiment: str
     settings: list[str]
     metric: str
-    """Figure of data that were held out from training; the highest mean over seeds is best."""
+    """Figure of data that were held out from training; the highest mean over seeds is best, or the
+    lowest."""
     where: dict[str, Any]
     """Settings of all runs that are not the default ones."""
+    lowest: bool = False
+    """Whether the lowest figure is best."""
     default: dict[str, Any] | None = None
     """Values that default settings of None stand for."""
     kept: str = ""
@@ -71,7 +74,7 @@ def points(choice: Choice) -> list[Point]:
     seeds = {tuple(point.seeds) for point in found}
     if len(found) < 2 or len(seeds) > 1 or not any(point.default for point in found):
         raise LookupError(f"{choice.title}: {len(found)} values were tried, with seeds {seeds}")
-    return sorted(found, key=lambda point: -point.mean)
+    return sorted(found, key=lambda point: point.mean, reverse=not choice.lowest)
 
 
 def typed(choice: Choice) -> str:
