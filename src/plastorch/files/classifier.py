@@ -53,6 +53,9 @@ class FileClassifier(Learner):
 
     Args:
         hidden: number of hidden neurons.
+        members: number of networks side by side: each has an equal part of the hidden neurons and
+            learns by itself, and their answers are averaged. None means one for 64 hidden neurons
+            if there are two or three classes, and one otherwise.
         neurons: total number of input neurons of single keys, at least one per key.
         key_pairs: largest number of pairs of keys that get input neurons of their own, as many
             each as a key has on average. Pairs of categories are chosen that tell most about the

@@ -80,6 +80,7 @@ def grown(
         network.hidden_size,
         classes,
         population=network.population,
+        ensemble=network.ensemble,
         neuron=network.neuron,
         generator=generator,
     )

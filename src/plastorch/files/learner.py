@@ -28,6 +28,9 @@ HELD_OUT, MOST_HELD_OUT = 10, 10_000
 """One of this many records calibrates the confidence, and this many at most in all."""
 UPDATES, LEAST_EPOCHS, MOST_EPOCHS = 10_000, 15, 60
 """Number of weight updates that a network learns in, and bounds of the number of passes for it."""
+FEW_CLASSES, EACH = 3, 64
+"""Number of classes up to which networks learn side by side, and their number of hidden neurons.
+More classes need all hidden neurons together."""
 FEW, PARTS = 500, 5
 """Number of records below which all are learned from, and number of parts for calibration then."""
 
@@ -38,6 +41,7 @@ class Learner(TrainedClassifier):
     def __init__(
         self,
         hidden: int = 256,
+        members: int | None = None,
         neurons: int = 400,
         key_pairs: int = 15,
         bins: int = 20,
@@ -49,6 +53,7 @@ class Learner(TrainedClassifier):
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.hidden = hidden
+        self.members = members
         self.neurons = neurons
         self.key_pairs = key_pairs
         self.bins = bins
@@ -65,6 +70,12 @@ class Learner(TrainedClassifier):
             return int(self.epochs)
         enough = ceil(UPDATES * int(self.batch_size) / records)
         return min(max(enough, LEAST_EPOCHS), MOST_EPOCHS)
+
+    def _members_for(self, classes: int) -> int:
+        """Returns the number of networks for so many classes."""
+        if self.members is not None:
+            return int(self.members)
+        return max(1, int(self.hidden) // EACH) if classes <= FEW_CLASSES else 1
 
     def _learn(self, X: Any, y: Any, tell: Callable[[int, float], None] | None) -> None:
         """Learns from scratch."""
@@ -90,7 +101,7 @@ class Learner(TrainedClassifier):
         needed = neurons * (frame.height + 16 * int(self.hidden))  # patterns, weights, optimizer
         check_memory(needed, neurons=self.neurons, key_pairs=len(pairs), hidden=self.hidden)
         encoder, patterns = lay_out(frame, keys, pairs, bins, seed)
-        self._build(encoder, neuron_for(bins), classes, seed)
+        self._build(encoder, neuron_for(bins), classes, seed, self._members_for(len(classes)))
         return torch.from_numpy(patterns)
 
     def _train(
@@ -136,12 +147,17 @@ class Learner(TrainedClassifier):
     def _check_arguments(self) -> None:
         check_counts(
             hidden=self.hidden,
+            members=1 if self.members is None else self.members,
             neurons=self.neurons,
             bins=self.bins,
             batch_size=self.batch_size,
             epochs=1 if self.epochs is None else self.epochs,
         )
         check_counts(least=0, key_pairs=self.key_pairs)
+        if self.members is not None and self.members > self.hidden:
+            raise InputError(
+                f"members is {self.members}; expected at most {self.hidden}, as hidden is"
+            )
         if not 2 <= self.bins < NO_SPIKE:
             raise InputError(f"bins is {self.bins}; expected 2 to {NO_SPIKE - 1}")
         check_positive(learning_rate=self.learning_rate)

@@ -61,6 +61,8 @@ class SavedModel:
     params: dict[str, Any]
     encoder: CorrelativeEncoder
     neuron: PatternNeuron
+    members: int
+    """Number of networks side by side."""
     classes: NDArray[Any]
     class_count: NDArray[np.int64]
     calibration: Calibration
@@ -98,6 +100,7 @@ class SavedModel:
             "keys": [as_in(asdict(key), _A_KEY) for key in self.encoder.keys],
             "pairs": [asdict(pair) for pair in self.encoder.pairs],
             "neuron": as_in(asdict(self.neuron), _A_NEURON),
+            "members": self.members,
             "classes": classes,
             "calibration": as_in(self.calibration._asdict(), _A_CALIBRATION),
             "kept": len(self.kept.codes),
@@ -144,13 +147,17 @@ def _model(found: dict[str, Any], file: Any) -> tuple[SavedModel, Tensors]:
         raise InputError(f"it has {len(counts)} counts of {len(classes)} classes")
     features = check_count(found["features"])
     rows = check_count(found["kept"])
-    outputs = len(classes) * (1 if tagging is None else 2)
+    members = check_count(found["members"], at_least=1)
+    if members > params["hidden"]:
+        raise InputError(f"it has {members} members of {params['hidden']} hidden neurons")
+    outputs = members * len(classes) * (1 if tagging is None else 2)
     arrays = _arrays(file, encoder.neurons, params["hidden"], outputs, rows)
     kept = _kept(arrays, len(classes), params["bins"])
     model = SavedModel(
         params=params,
         encoder=encoder,
         neuron=neuron,
+        members=members,
         classes=classes,
         class_count=counts,
         calibration=_calibration(found["calibration"]),
@@ -193,13 +200,14 @@ def _kept(arrays: Arrays, classes: int, bins: int) -> Kept:
 def _params(given: dict[str, Any]) -> dict[str, Any]:
     whole = dict.fromkeys((*_COUNTS, "key_pairs", "random_state"), 0)
     shares = dict.fromkeys(("learning_rate", "dropout", "weight_decay"), 0.0)
-    epochs = given["epochs"]
-    check_types(given, {**whole, **shares, "epochs": epochs})
+    choices = {name: given[name] for name in ("epochs", "members")}
+    check_types(given, {**whole, **shares, **choices})
     for name in _COUNTS:
         check_count(given[name], at_least=1)
     check_count(given["key_pairs"])
-    if epochs is not None:
-        check_count(epochs, at_least=1)
+    for value in choices.values():
+        if value is not None:
+            check_count(value, at_least=1)
     if not 0 <= given["random_state"] < 2**63:
         raise InputError(f"random_state is {repr(given['random_state'])[:200]}")
     if not 0 < given["learning_rate"] < np.inf:

@@ -44,6 +44,9 @@ class FileTagger(Learner):
 
     Args:
         hidden: number of hidden neurons.
+        members: number of networks side by side: each has an equal part of the hidden neurons and
+            learns by itself, and their answers are averaged. None means one for 64 hidden neurons
+            if there are one to three tags, and one otherwise.
         neurons: total number of input neurons of single keys, at least one per key.
         key_pairs: largest number of pairs of keys that get input neurons of their own, as many
             each as a key has on average. Pairs of categories are chosen that tell most about the
@@ -84,6 +87,7 @@ class FileTagger(Learner):
     def __init__(
         self,
         hidden: int = 256,
+        members: int | None = None,
         neurons: int = 400,
         key_pairs: int = 15,
         bins: int = 20,
@@ -97,6 +101,7 @@ class FileTagger(Learner):
     ) -> None:
         super().__init__(
             hidden=hidden,
+            members=members,
             neurons=neurons,
             key_pairs=key_pairs,
             bins=bins,

@@ -193,7 +193,8 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def of(cls, found: SavedModel) -> Self:
         """Returns the model of a file's content."""
         model = cls(**found.params)
-        model._build(found.encoder, found.neuron, found.classes, found.encoder.seed)
+        seed, members = found.encoder.seed, found.members
+        model._build(found.encoder, found.neuron, found.classes, seed, members)
         model.class_count_, model.n_features_in_ = found.class_count, found.features
         model.calibration_, model.kept_ = found.calibration, found.kept
         for name, weight in model.network_.named_parameters():
@@ -219,7 +220,12 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "network_")
 
     def _build(
-        self, encoder: CorrelativeEncoder, neuron: PatternNeuron, classes: Any, seed: int
+        self,
+        encoder: CorrelativeEncoder,
+        neuron: PatternNeuron,
+        classes: Any,
+        seed: int,
+        members: int,
     ) -> None:
         self._encoder = encoder
         self.keys_, self.pairs_ = tuple(encoder.keys), tuple(encoder.pairs)
@@ -227,6 +233,8 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             encoder.neurons,
             int(self.hidden),
             self._outputs * len(classes),
+            population=members,
+            ensemble=members > 1,
             neuron=neuron,
             generator=stream(seed, Stream.WEIGHTS),
         )
@@ -261,7 +269,9 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         names = ("hidden", "neurons", "key_pairs", "bins", "batch_size")
         params: dict[str, Any] = {name: int(getattr(self, name)) for name in names}
-        params["epochs"] = None if self.epochs is None else int(self.epochs)
+        for name in ("epochs", "members"):
+            value = getattr(self, name)
+            params[name] = None if value is None else int(value)
         shares = ("learning_rate", "dropout", "weight_decay")
         params |= {name: float(getattr(self, name)) for name in shares}
         weights = {name: w.detach().numpy() for name, w in self.network_.named_parameters()}
@@ -269,6 +279,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             params=params | {"random_state": self._seed},
             encoder=self._encoder,
             neuron=self.network_.neuron,
+            members=self.network_.population,
             classes=self.classes_,
             class_count=self.class_count_,
             calibration=self.calibration_,

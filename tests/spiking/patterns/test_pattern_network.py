@@ -311,9 +311,9 @@ def test_dropout_leaves_out_a_share_of_the_spikes_others_each_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shown: list[Tensor] = []
-    forward = PatternNetwork.forward
+    forward = PatternNetwork.of_neurons
     monkeypatch.setattr(
-        PatternNetwork, "forward", lambda self, bins: shown.append(bins) or forward(self, bins)
+        PatternNetwork, "of_neurons", lambda self, bins: shown.append(bins) or forward(self, bins)
     )
     bins, labels = groups(400, 2)
     net = PatternNetwork(40, 10, 3, generator=torch.Generator().manual_seed(0))

@@ -50,6 +50,7 @@ class FilesTablesConfig(Settings):
             ``FileClassifier`` with its defaults, whose confidence is measured too.
         estimator_dropout: share of input spikes that ``FileClassifier`` leaves out in training.
         estimator_weight_decay: its weight decay.
+        estimator_members: its number of networks side by side; by default, its own choice.
         folds: number of folds; each tests a different part of a table.
         neurons_per_key: input neurons per key on average; keys that tell more about the classes get
             more.
@@ -81,6 +82,7 @@ class FilesTablesConfig(Settings):
     models: tuple[str, ...] = MODELS
     estimator_dropout: Fraction = 0.2
     estimator_weight_decay: Share = 0.03
+    estimator_members: Size | None = None
     folds: Annotated[int, Range(2, 100)] = 5
     neurons_per_key: Size = 20
     least_neurons: Size = 400

@@ -13,11 +13,10 @@ COVERAGE = 0.8
 """Share of the test records, the most confident ones, whose errors are counted by themselves."""
 
 
-def estimator(fold: Fold, dropout: float, weight_decay: float) -> list[Record]:
-    """Fits the estimator; returns a record of the model ``estimator``, and one of ``reliability``
-    for each bin of the confidence that has answers."""
-    seed = seed32(fold.seed)
-    model = FileClassifier(dropout=dropout, weight_decay=weight_decay, random_state=seed)
+def estimator(fold: Fold, **arguments: float | None) -> list[Record]:
+    """Fits the estimator with some arguments; returns a record of the model ``estimator``, and one
+    of ``reliability`` for each bin of the confidence that has answers."""
+    model = FileClassifier(random_state=seed32(fold.seed), **arguments)  # type: ignore[arg-type]
     model.fit(fold.train, fold.train_labels)
     chances = model.predict_proba(fold.test)
     answers = model.classes_[chances.argmax(1)]

@@ -43,13 +43,16 @@ class PatternNetwork(nn.Module):
         out_features: number of classes C.
         population: number of output neurons per class, whose mean distance counts. One neuron
             fires few spikes; several express evidence in finer steps.
+        ensemble: whether the output neurons of a class belong to different networks, which share
+            only the inputs: the m-th one reads the m-th of equal parts of the hidden neurons, and
+            :func:`plastorch.spiking.patterns.training.update` trains each by its own loss.
         neuron: constants of the neurons; the defaults if None.
         generator: random generator of the initial weights, on the CPU; torch's global one if None.
         device: device of the parameters.
         dtype: type of the parameters.
 
     Raises:
-        InputError: if a size is not positive.
+        InputError: if a size is not positive, or an ensemble has fewer hidden neurons than members.
 
     Example:
         >>> network = PatternNetwork(in_features=3, hidden_size=8, out_features=2)
@@ -64,6 +67,7 @@ class PatternNetwork(nn.Module):
         out_features: int,
         *,
         population: int = 1,
+        ensemble: bool = False,
         neuron: PatternNeuron | None = None,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
@@ -77,7 +81,7 @@ class PatternNetwork(nn.Module):
             population=population,
         )
         self.in_features, self.hidden_size = in_features, hidden_size
-        self.out_features, self.population = out_features, population
+        self.out_features, self.population, self.ensemble = out_features, population, ensemble
         self.neuron = PatternNeuron() if neuron is None else neuron
 
         def normal(inputs: int, neurons: int, deviation: float) -> nn.Parameter:
@@ -93,12 +97,23 @@ class PatternNetwork(nn.Module):
         outputs = out_features * population
         self.output_weight = normal(hidden_size, outputs, INITIAL_ANSWER)
         self.output_bias = zeros(outputs)
+        self.register_buffer("_read", None, persistent=False)
+        if ensemble:
+            if population > hidden_size:
+                raise InputError(
+                    f"population is {population}; expected at most {hidden_size}, the number of "
+                    "hidden neurons, in an ensemble"
+                )
+            part = torch.arange(hidden_size, device=device) * population // hidden_size
+            member = torch.arange(outputs, device=device) % population
+            self._read = part == member[:, None]
+            with torch.no_grad():
+                self.output_weight.mul_(sqrt(population) * self._read)
 
     def weights(self) -> NetworkWeights:
         """Returns the weights as :func:`plastorch.spiking.patterns.rule.respond` takes them."""
-        return NetworkWeights(
-            self.hidden_weight, self.hidden_bias, self.output_weight, self.output_bias
-        )
+        output = self.output_weight if self._read is None else self.output_weight * self._read
+        return NetworkWeights(self.hidden_weight, self.hidden_bias, output, self.output_bias)
 
     def forward(self, bins: Tensor) -> Response:
         """Runs the network on patterns.
@@ -114,12 +129,17 @@ class PatternNetwork(nn.Module):
             InputError: if patterns have another size or type, or, on a CPU, spikes after the last
                 input step, which are ignored elsewhere.
         """
+        return by_class(self.of_neurons(bins), self.population)
+
+    def of_neurons(self, bins: Tensor) -> Response:
+        """Returns the same, but of each output neuron: distances are [B, C * population]."""
         self.check(bins)
+        weights = self.weights()
         if bins.device.type != "cpu":
-            return by_class(respond(bins, self.weights(), self.neuron), self.population)
-        keep = torch.is_grad_enabled() and any(p.requires_grad for p in self.weights())
-        found = _Answer.apply(bins, self.neuron, keep, *self.weights())  # type: ignore[no-untyped-call]
-        return by_class(Response(*found), self.population)
+            return respond(bins, weights, self.neuron)
+        keep = torch.is_grad_enabled() and any(p.requires_grad for p in weights)
+        found = _Answer.apply(bins, self.neuron, keep, *weights)  # type: ignore[no-untyped-call]
+        return Response(*found)
 
     def check(self, bins: Tensor) -> None:
         """Raises InputError if the network can't take the patterns; see :meth:`forward`."""
@@ -139,7 +159,7 @@ class PatternNetwork(nn.Module):
 
     def extra_repr(self) -> str:
         sizes = f"{self.in_features}, {self.hidden_size}, {self.out_features}"
-        return f"{sizes}, population={self.population}, {self.neuron}"
+        return f"{sizes}, population={self.population}, ensemble={self.ensemble}, {self.neuron}"
 
 
 class _Answer(torch.autograd.Function):

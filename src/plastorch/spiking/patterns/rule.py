@@ -250,6 +250,23 @@ def by_class(response: Found, population: int) -> Found:
     )
 
 
+def by_member(response: Response, members: int) -> Response:
+    """Returns the response of the members of an ensemble, one after the other for each pattern:
+    distances and potentials are [B * members, C].
+
+    Example:
+        >>> numbers = torch.tensor([[1.0, 3.0, 5.0, 9.0]])
+        >>> found = by_member(Response(numbers, numbers, torch.ones(1), torch.ones(1)), members=2)
+        >>> found.distance.tolist()
+        [[1.0, 5.0], [3.0, 9.0]]
+    """
+
+    def apart(of_neurons: Tensor) -> Tensor:
+        return of_neurons.reshape(len(of_neurons), -1, members).mT.flatten(0, 1)
+
+    return response._replace(distance=apart(response.distance), potential=apart(response.potential))
+
+
 def check_patterns(bins: Tensor, inputs: int) -> None:
     """Raises InputError unless patterns are uint8 [B, inputs]."""
     if bins.dim() != 2 or bins.shape[1] != inputs or bins.dtype != torch.uint8:

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_positive
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.rule import NO_SPIKE, Answer, Response, decide
+from plastorch.spiking.patterns.rule import (
+    NO_SPIKE,
+    Answer,
+    Response,
+    by_class,
+    by_member,
+    decide,
+)
 
 SCALE = 16.0
 """Difference of distances that makes one class e times as probable as another."""
@@ -249,10 +256,14 @@ def update(
         >>> update(network, optimizer, bins, torch.zeros(5, dtype=torch.int64)) in (0, 5)
         True
     """
-    response = network(bins)
+    answers = network.of_neurons(bins)
+    response = by_class(answers, network.population)
     wanted = labels.to(response.distance.device)
+    members = network.population if network.ensemble else 1
+    each = by_member(answers, members) if network.ensemble else response
     optimizer.zero_grad()
-    loss(response, wanted, network.hidden_size).backward()  # type: ignore[no-untyped-call]
+    error = loss(each, wanted.repeat_interleave(members, 0), network.hidden_size)
+    error.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
     optimizer.step()
     return int(right(response, wanted).sum())
