@@ -378,6 +378,8 @@ BAD_RECORDS: list[tuple[Any, str]] = [
 ]
 BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"hidden": 0}, "hidden is 0; expected a whole number, 1 or more"),
+    ({"members": 0}, "members is 0; expected a whole number, 1 or more"),
+    ({"members": 25}, "members is 25; expected at most 24, as hidden is"),
     ({"neurons": 2.5}, "neurons is 2.5; expected a whole number"),
     ({"key_pairs": -1}, "key_pairs is -1; expected a whole number, 0 or more"),
     ({"key_pairs": 1.5}, "key_pairs is 1.5; expected a whole number"),
@@ -392,6 +394,25 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"weight_decay": "some"}, "weight_decay is 'some'; expected 0 or more"),
     ({"random_state": "dice"}, "random_state is 'dice'; expected a whole number"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("classes", "arguments", "expected"),
+    [
+        (2, {"hidden": 128}, 2),
+        (3, {"hidden": 191}, 2),
+        (2, {"hidden": 63}, 1),
+        (4, {"hidden": 256}, 1),
+        (4, {"hidden": 16, "members": 3}, 3),
+        (2, {"hidden": 256, "members": 1}, 1),
+    ],
+)
+def test_few_classes_are_learned_by_networks_side_by_side(
+    classes: int, arguments: dict[str, Any], expected: int
+) -> None:
+    frame, labels = pl.DataFrame({"size": range(40)}), np.arange(40) % classes
+    network = FileClassifier(neurons=10, epochs=1, **arguments).fit(frame, labels).network_
+    assert network.population == expected and network.ensemble is (expected > 1)
 
 
 def test_few_records_are_passed_over_more_often(

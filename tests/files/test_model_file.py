@@ -88,6 +88,16 @@ def test_the_same_model_comes_back(labels: Any, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["again", "model"]
 
 
+def test_networks_side_by_side_come_back_also_with_more_classes(tmp_path: Path) -> None:
+    model = tiny(LABELS[:20].repeat(2), hidden=128, members=None, batch_size=8)
+    model.update(ROWS, np.array(["film", "game"] * 20))
+    assert model.network_.population == 2 and len(model.classes_) == 4
+    model.save(tmp_path / "model")
+    loaded = FileClassifier.load(tmp_path / "model")
+    assert loaded.members is None and loaded.fingerprint == model.fingerprint
+    assert loaded.describe(ROWS).equals(model.describe(ROWS))
+
+
 def test_a_loaded_model_goes_on_learning(model: FileClassifier, tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     loaded = FileClassifier.load(str(tmp_path / "model"))
@@ -209,6 +219,10 @@ FORGED: list[tuple[Any, str]] = [
     (_set("params", "learning_rate", -1.0), "learning_rate is -1"),
     (_set("params", "dropout", 1.0), "dropout is 1.0"),
     (_set("params", "weight_decay", -1.0), "weight_decay is -1.0"),
+    (_set("params", "members", 0), "0 is not a whole number of at least 1"),
+    (_set("members", 0), "0 is not a whole number of at least 1"),
+    (_set("members", 5), "it has 5 members of 4 hidden neurons"),
+    (_set("members", 2), "its weights are not those of its settings"),
     (_set("params", "epochs", "many"), "'many' is not a whole number of at least 1"),
     (_set("params", "random_state", -1), "random_state is -1"),
     (_set("params", "extra", 1), "it has .*extra"),

@@ -97,8 +97,10 @@ def test_tables_of_bounded_size(monkeypatch: pytest.MonkeyPatch, most: int, runs
     same(network(40), some_parts(300, [10, 20, 10], rows=30, seed=2))
 
 
-def test_classes_with_several_neurons() -> None:
-    net = PatternNetwork(30, 12, 5, population=7, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_classes_with_several_neurons(ensemble: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    net = PatternNetwork(30, 12, 5, population=7, ensemble=ensemble, generator=random)
     same(net, some_parts(100, [10, 4, 16], rows=9, seed=1))
 
 

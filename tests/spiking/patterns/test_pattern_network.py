@@ -27,7 +27,15 @@ from plastorch.spiking.patterns.rule import (
     neuron_step,
     respond,
 )
-from plastorch.spiking.patterns.training import PARTIAL, answer, loss, partial, probabilities, train
+from plastorch.spiking.patterns.training import (
+    PARTIAL,
+    answer,
+    loss,
+    partial,
+    probabilities,
+    train,
+    update,
+)
 
 
 def network(inputs: int, hidden: int, classes: int, seed: int = 0, **constants: Any) -> Any:
@@ -138,6 +146,75 @@ def test_a_class_has_the_mean_distance_and_the_highest_potential_of_its_neurons(
     assert torch.equal(found.output_spikes, of_neurons.output_spikes)
     meta = PatternNetwork(25, 14, 3, population=4, device="meta")
     assert meta(bins.to("meta")).distance.shape == (8, 3)
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out all by which the training of a member depends on the others: spikes are counted,
+    and gradients are clipped, together, and distances to targets count all output spikes."""
+    for name, value in (("PULL", 0.0), ("PENALTY", 0.0), ("LARGEST_GRADIENT", math.inf)):
+        monkeypatch.setattr(training, name, value)
+
+
+def scores(distance: Tensor) -> Tensor:
+    """What classes' distances tell about them: all are larger by what output neurons spike."""
+    return distance - distance.mean(1, keepdim=True)
+
+
+def members_of(ensemble: PatternNetwork) -> list[PatternNetwork]:
+    """The members as networks by themselves."""
+    count, hidden = ensemble.population, ensemble.hidden_size
+    members = []
+    for m in range(count):
+        own = [i for i in range(hidden) if i * count // hidden == m]
+        alone = PatternNetwork(ensemble.in_features, len(own), ensemble.out_features).double()
+        with torch.no_grad():
+            alone.hidden_weight.copy_(ensemble.hidden_weight[own])
+            alone.hidden_bias.copy_(ensemble.hidden_bias[own])
+            alone.output_weight.copy_(ensemble.output_weight[m::count][:, own])
+            alone.output_bias.copy_(ensemble.output_bias[m::count])
+        members.append(alone)
+    return members
+
+
+@pytest.mark.usefixtures("apart")
+def test_an_ensemble_answers_and_learns_as_networks_side_by_side() -> None:
+    random = torch.Generator().manual_seed(0)
+    net = PatternNetwork(25, 14, 3, population=4, ensemble=True, generator=random).double()
+    members, bins, labels = members_of(net), patterns(40, 25), torch.arange(40) % 3
+    before = torch.stack([scores(member(bins).distance) for member in members]).mean(0)
+    torch.testing.assert_close(scores(net(bins).distance), before)
+    deviations = [float(member.output_weight.detach().std()) for member in members]
+    assert deviations == pytest.approx([2 / math.sqrt(14 / 4)] * 4, rel=0.5)
+    for _ in range(3):
+        # A member's loss is a fourth of the ensemble's.
+        update(net, torch.optim.SGD(net.parameters(), 0.4), bins, labels)
+        for member in members:
+            update(member, torch.optim.SGD(member.parameters(), 0.1), bins, labels)
+    for after, member in zip(members_of(net), members, strict=True):
+        torch.testing.assert_close(after.state_dict(), member.state_dict())
+    assert not torch.allclose(scores(net(bins).distance), before, atol=1e-3)
+
+
+@pytest.mark.usefixtures("apart")
+def test_members_of_an_ensemble_learn_tags() -> None:
+    net = PatternNetwork(25, 12, 4, population=2, ensemble=True).double()
+    members, bins = members_of(net), patterns(40, 25)
+    tags = torch.arange(80).reshape(40, 2) % 3 == 0
+    before = copy.deepcopy(net.state_dict())
+    update(net, torch.optim.SGD(net.parameters(), 0.2), bins, tags)
+    for member in members:
+        update(member, torch.optim.SGD(member.parameters(), 0.1), bins, tags)
+    for after, member in zip(members_of(net), members, strict=True):
+        torch.testing.assert_close(after.state_dict(), member.state_dict())
+    assert not torch.equal(net.output_weight, before["output_weight"])
+
+
+def test_an_ensemble_has_a_hidden_neuron_for_each_member() -> None:
+    with pytest.raises(
+        InputError, match="population is 5; expected at most 4, the number of hidden"
+    ):
+        PatternNetwork(3, 4, 2, population=5, ensemble=True)
 
 
 def test_float32_and_threads_agree_with_float64(monkeypatch: pytest.MonkeyPatch) -> None:
