@@ -74,10 +74,9 @@ def configuration(result: dict[str, Any]) -> Any:
     given = {k: v for k, v in result["config"].items() if k in names}
     if result["experiment"] == "files-tables" and "estimator" not in given.get("models", ()):
         given.pop("estimator_dropout", None)  # is of no use there, and had another default
-        given.pop("estimator_weight_decay", None)
         given.pop("estimator_members", None)
     elif result["experiment"] == "files-tables":
-        given = {"estimator_weight_decay": 0.0, "estimator_members": 1} | given  # there was none
+        given.setdefault("estimator_members", 1)  # there was one
     return kind(**kind().plain() | given)
 
 

@@ -99,7 +99,6 @@ class TestLearning:
             epochs=6,
             batch=32,
             dropout=0.2,
-            weight_decay=0.03,
         )
         new = files(300, seed=1)[0]
         with torch.no_grad():
@@ -390,8 +389,6 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"learning_rate": float("nan")}, "learning_rate is nan; expected more than 0"),
     ({"dropout": 1}, "dropout is 1; expected 0 to less than 1"),
     ({"dropout": "some"}, "dropout is 'some'; expected 0 to less than 1"),
-    ({"weight_decay": -0.1}, "weight_decay is -0.1; expected 0 or more"),
-    ({"weight_decay": "some"}, "weight_decay is 'some'; expected 0 or more"),
     ({"random_state": "dice"}, "random_state is 'dice'; expected a whole number"),
 ]
 

@@ -75,7 +75,7 @@ def rewritten(
     ids=["text", "objects", "whole", "unsigned", "numbers", "truth"],
 )
 def test_the_same_model_comes_back(labels: Any, tmp_path: Path) -> None:
-    model = tiny(labels, bins=30, random_state=7, dropout=0.25, weight_decay=0.5)
+    model = tiny(labels, bins=30, random_state=7, dropout=0.25)
     model.save(tmp_path / "model")
     loaded = FileClassifier.load(tmp_path / "model")
     assert loaded.fingerprint == model.fingerprint
@@ -218,7 +218,6 @@ FORGED: list[tuple[Any, str]] = [
     (_set("params", "bins", 300), "bins is 300"),
     (_set("params", "learning_rate", -1.0), "learning_rate is -1"),
     (_set("params", "dropout", 1.0), "dropout is 1.0"),
-    (_set("params", "weight_decay", -1.0), "weight_decay is -1.0"),
     (_set("params", "members", 0), "0 is not a whole number of at least 1"),
     (_set("members", 0), "0 is not a whole number of at least 1"),
     (_set("members", 5), "it has 5 members of 4 hidden neurons"),

@@ -67,8 +67,6 @@ class FileClassifier(Learner):
         learning_rate: peak learning rate in :meth:`fit`, constant one in :meth:`partial_fit`.
         dropout: share of input spikes, 0 to less than 1, left out at random in :meth:`fit` and
             :meth:`update`. It keeps a network of many neurons from memorizing few records.
-        weight_decay: share of a weight that each update in :meth:`fit` and :meth:`update` removes,
-            per unit of learning rate. Smaller weights make the confidence rank records better.
         batch_size: number of records per weight update.
         random_state: seed of weights, order of records and patterns: a whole number, a RandomState,
             or None for numpy's global one.

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from math import ceil, inf
+from math import ceil
 from numbers import Real
 from typing import Any, Self
 
@@ -48,7 +48,6 @@ class Learner(TrainedClassifier):
         epochs: int | None = None,
         learning_rate: float = 0.01,
         dropout: float = 0.2,
-        weight_decay: float = 0.03,
         batch_size: int = 128,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -60,7 +59,6 @@ class Learner(TrainedClassifier):
         self.epochs = epochs
         self.learning_rate = learning_rate
         self.dropout = dropout
-        self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.random_state = random_state
 
@@ -123,7 +121,6 @@ class Learner(TrainedClassifier):
             learning_rate=float(self.learning_rate),
             batch=int(self.batch_size),
             dropout=float(self.dropout),
-            weight_decay=float(self.weight_decay),
             tell=tell,
         )
 
@@ -163,5 +160,3 @@ class Learner(TrainedClassifier):
         check_positive(learning_rate=self.learning_rate)
         if not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout!r}; expected 0 to less than 1")
-        if not isinstance(self.weight_decay, Real) or not 0 <= self.weight_decay < inf:
-            raise InputError(f"weight_decay is {self.weight_decay!r}; expected 0 or more")

@@ -199,7 +199,7 @@ def _kept(arrays: Arrays, classes: int, bins: int) -> Kept:
 
 def _params(given: dict[str, Any]) -> dict[str, Any]:
     whole = dict.fromkeys((*_COUNTS, "key_pairs", "random_state"), 0)
-    shares = dict.fromkeys(("learning_rate", "dropout", "weight_decay"), 0.0)
+    shares = {"learning_rate": 0.0, "dropout": 0.0}
     choices = {name: given[name] for name in ("epochs", "members")}
     check_types(given, {**whole, **shares, **choices})
     for name in _COUNTS:
@@ -214,8 +214,6 @@ def _params(given: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"learning_rate is {given['learning_rate']}")
     if not 0 <= given["dropout"] < 1:
         raise InputError(f"dropout is {given['dropout']}")
-    if not 0 <= given["weight_decay"] < np.inf:
-        raise InputError(f"weight_decay is {given['weight_decay']}")
     return given
 
 

@@ -57,7 +57,6 @@ class FileTagger(Learner):
             updates, but at least 15 and at most 60.
         learning_rate: peak learning rate.
         dropout: share of input spikes, 0 to less than 1, left out at random in training.
-        weight_decay: share of a weight that each update removes, per unit of learning rate.
         batch_size: number of records per weight update.
         random_state: seed of weights, order of records and patterns: a whole number, a RandomState,
             or None for numpy's global one.
@@ -94,7 +93,6 @@ class FileTagger(Learner):
         epochs: int | None = None,
         learning_rate: float = 0.01,
         dropout: float = 0.2,
-        weight_decay: float = 0.03,
         batch_size: int = 128,
         random_state: int | np.random.RandomState | None = 0,
         separator: str = ",",
@@ -108,7 +106,6 @@ class FileTagger(Learner):
             epochs=epochs,
             learning_rate=learning_rate,
             dropout=dropout,
-            weight_decay=weight_decay,
             batch_size=batch_size,
             random_state=random_state,
         )

@@ -272,7 +272,7 @@ class TrainedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for name in ("epochs", "members"):
             value = getattr(self, name)
             params[name] = None if value is None else int(value)
-        shares = ("learning_rate", "dropout", "weight_decay")
+        shares = ("learning_rate", "dropout")
         params |= {name: float(getattr(self, name)) for name in shares}
         weights = {name: w.detach().numpy() for name, w in self.network_.named_parameters()}
         return SavedModel(

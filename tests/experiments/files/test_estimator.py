@@ -47,14 +47,13 @@ def test_calibration_error_of_all_folds_is_that_of_all_answers() -> None:
     assert made["surest-t"].measured == pytest.approx(0.75) and not made["surest-t"].holds
 
 
-def test_it_is_the_estimator_with_its_defaults_but_for_some_settings() -> None:
+def test_it_is_the_estimator_with_its_defaults_but_for_two_settings() -> None:
     config, model = FilesTablesConfig(), FileClassifier()
     assert config.estimator_dropout == model.dropout
-    assert config.estimator_weight_decay == model.weight_decay
     assert config.estimator_members is model.members is None
     fold = Fold(make_corpus(120), 0, folds=3, neurons=60, references=20, seed=0)
-    whole, *curve = estimator(fold, dropout=0.3, weight_decay=0.1, members=2)
-    model = FileClassifier(dropout=0.3, weight_decay=0.1, members=2, random_state=0).fit(
+    whole, *curve = estimator(fold, 0.3, 2)
+    model = FileClassifier(dropout=0.3, members=2, random_state=0).fit(
         fold.train, fold.train_labels
     )
     sure, right = (

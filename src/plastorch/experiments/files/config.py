@@ -49,7 +49,6 @@ class FilesTablesConfig(Settings):
         models: models that learn from them; ``estimator``, which runs only if named, is
             ``FileClassifier`` with its defaults, whose confidence is measured too.
         estimator_dropout: share of input spikes that ``FileClassifier`` leaves out in training.
-        estimator_weight_decay: its weight decay.
         estimator_members: its number of networks side by side; by default, its own choice.
         folds: number of folds; each tests a different part of a table.
         neurons_per_key: input neurons per key on average; keys that tell more about the classes get
@@ -81,7 +80,6 @@ class FilesTablesConfig(Settings):
     tables: tuple[str, ...] = ALL_TABLES
     models: tuple[str, ...] = MODELS
     estimator_dropout: Fraction = 0.2
-    estimator_weight_decay: Share = 0.03
     estimator_members: Size | None = None
     folds: Annotated[int, Range(2, 100)] = 5
     neurons_per_key: Size = 20

@@ -13,10 +13,10 @@ COVERAGE = 0.8
 """Share of the test records, the most confident ones, whose errors are counted by themselves."""
 
 
-def estimator(fold: Fold, **arguments: float | None) -> list[Record]:
-    """Fits the estimator with some arguments; returns a record of the model ``estimator``, and one
-    of ``reliability`` for each bin of the confidence that has answers."""
-    model = FileClassifier(random_state=seed32(fold.seed), **arguments)  # type: ignore[arg-type]
+def estimator(fold: Fold, dropout: float, members: int | None) -> list[Record]:
+    """Fits the estimator; returns a record of the model ``estimator``, and one of ``reliability``
+    for each bin of the confidence that has answers."""
+    model = FileClassifier(members=members, dropout=dropout, random_state=seed32(fold.seed))
     model.fit(fold.train, fold.train_labels)
     chances = model.predict_proba(fold.test)
     answers = model.classes_[chances.argmax(1)]

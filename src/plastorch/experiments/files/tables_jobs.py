@@ -77,12 +77,7 @@ def jobs(
             )
             return supervised(fold, settings, name == shown)
         if model == "estimator":
-            return estimator(
-                fold,
-                dropout=config.estimator_dropout,
-                weight_decay=config.estimator_weight_decay,
-                members=config.estimator_members,
-            )
+            return estimator(fold, config.estimator_dropout, config.estimator_members)
         if model == "stdp":
             return unsupervised(fold)
         if model in CLUSTERINGS:

@@ -100,13 +100,10 @@ def train(
     batch: int = 128,
     tell: Callable[[int, float], None] | None = None,
     dropout: float = 0.0,
-    weight_decay: float = 0.0,
     weight_noise: float = 0.0,
     key_of_neuron: Tensor | None = None,
 ) -> None:
-    """Trains with AdamW; the learning rate rises, then falls to 0 as a cosine.
-
-    Loshchilov and Hutter, *Decoupled weight decay regularization*, ICLR 2019, arXiv 1711.05101.
+    """Trains with Adam; the learning rate rises, then falls to 0 as a cosine.
 
     For devices that store weights inexactly, weights can be noisy in the last third of the epochs:
     Joshi et al., *Accurate deep neural network inference using computational phase-change memory*,
@@ -122,7 +119,6 @@ def train(
         batch: number of patterns per step.
         tell: function called after each epoch with its number and its accuracy.
         dropout: share of input spikes dropped at random.
-        weight_decay: share of a weight that each update removes, per unit of learning rate.
         weight_noise: standard deviation of the noise, as a share of a layer's largest weight.
         key_of_neuron: key that makes each input neuron spike, int64 [N]. If given, three of four
             presentations lack keys, chosen at random, so that the network also learns to answer
@@ -140,10 +136,9 @@ def train(
         >>> decide(network(bins)).tolist()
         [0, 1]
     """
-    check_positive(epochs=epochs, learning_rate=learning_rate, batch=batch)
-    _check(dropout, weight_decay=weight_decay, weight_noise=weight_noise)
+    _check(dropout, weight_noise, epochs=epochs, learning_rate=learning_rate, batch=batch)
     _check_patterns(network, bins, labels, key_of_neuron)
-    optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=weight_decay)
+    optimizer = torch.optim.Adam(network.parameters(), learning_rate)
     schedule = _schedule(optimizer, epochs * ceil(len(bins) / batch))
     for epoch in range(epochs):
         right, noise = 0, weight_noise if epoch >= epochs * (1 - NOISY) else 0.0
@@ -156,12 +151,12 @@ def train(
             tell(epoch, right / len(bins))
 
 
-def _check(dropout: float, **none_or_more: float) -> None:
+def _check(dropout: float, weight_noise: float, **positive: float) -> None:
+    check_positive(**positive)
     if not 0 <= dropout < 1:
         raise InputError(f"dropout is {dropout}; expected 0 to less than 1")
-    for name, value in none_or_more.items():
-        if not 0 <= value < inf:
-            raise InputError(f"{name} is {value}; expected 0 or more")
+    if not 0 <= weight_noise < inf:
+        raise InputError(f"weight_noise is {weight_noise}; expected 0 or more")
 
 
 def _check_patterns(
