@@ -80,6 +80,11 @@ class PatternNetwork(nn.Module):
             out_features=out_features,
             population=population,
         )
+        if ensemble and population > hidden_size:
+            raise InputError(
+                f"population is {population}; expected at most {hidden_size}, the number of hidden "
+                "neurons, in an ensemble"
+            )
         self.in_features, self.hidden_size = in_features, hidden_size
         self.out_features, self.population, self.ensemble = out_features, population, ensemble
         self.neuron = PatternNeuron() if neuron is None else neuron
@@ -99,16 +104,9 @@ class PatternNetwork(nn.Module):
         self.output_bias = zeros(outputs)
         self.register_buffer("_read", None, persistent=False)
         if ensemble:
-            if population > hidden_size:
-                raise InputError(
-                    f"population is {population}; expected at most {hidden_size}, the number of "
-                    "hidden neurons, in an ensemble"
-                )
             part = torch.arange(hidden_size, device=device) * population // hidden_size
-            member = torch.arange(outputs, device=device) % population
-            self._read = part == member[:, None]
-            with torch.no_grad():
-                self.output_weight.mul_(sqrt(population) * self._read)
+            self._read = part == (torch.arange(outputs, device=device) % population)[:, None]
+            self.output_weight.data *= sqrt(population) * self._read
 
     def weights(self) -> NetworkWeights:
         """Returns the weights as :func:`plastorch.spiking.patterns.rule.respond` takes them."""
