@@ -253,12 +253,13 @@ def update(
     """
     answers = network.of_neurons(bins)
     response = by_class(answers, network.population)
-    wanted = labels.to(response.distance.device)
-    members = network.population if network.ensemble else 1
-    each = by_member(answers, members) if network.ensemble else response
+    learned, wanted = response, labels.to(response.distance.device)
+    targets = wanted
+    if network.ensemble:
+        learned = by_member(answers, network.population)
+        targets = wanted.repeat_interleave(network.population, 0)
     optimizer.zero_grad()
-    error = loss(each, wanted.repeat_interleave(members, 0), network.hidden_size)
-    error.backward()  # type: ignore[no-untyped-call]
+    loss(learned, targets, network.hidden_size).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
     optimizer.step()
     return int(right(response, wanted).sum())
