@@ -12,13 +12,12 @@ from plastorch.engine.numba_vectors import (
     LINE,
     above,
     above_bits,
-    add,
     aligned_zeros,
+    choose,
     full,
+    fused,
     greater,
-    halves,
     load,
-    lowest,
     plus,
     smaller,
     store,
@@ -39,6 +38,8 @@ def everything(one, two, place, number, results):
     store(results, 3 * LANES, greater(a, b))
     store(results, 4 * LANES, full(number))
     store(results, 5 * LANES, smaller(a, b))
+    store(results, 6 * LANES, fused(a, b, a))
+    store(results, 7 * LANES, choose(a, b, full(number), a))
     return above_bits(a, b)
 
 
@@ -47,18 +48,18 @@ def everything(one, two, place, number, results):
 def test_operations(kind: type, place: int) -> None:
     random = np.random.default_rng(place)
     one, two = random.integers(-2, 3, (2, LANES + 3)).astype(kind)
-    results = np.full(7 * LANES, 7, kind)
+    results = np.full(9 * LANES, 7, kind)
     bits = everything(one, two, place, kind(0.5), results)
     a, b = one[place : place + LANES], two[place : place + LANES]
     expected = [a + b, a * b, a > b, np.maximum(a, b), np.full(LANES, 0.5), np.minimum(a, b)]
-    expected.append(np.full(LANES, 7))
+    expected += [a * b + a, np.where(a > b, 0.5, a), np.full(LANES, 7)]
     assert (results == np.concatenate(expected)).all()
     assert bits == sum(1 << lane for lane in range(LANES) if a[lane] > b[lane])
 
 
 def test_arrays_with_gaps_are_refused() -> None:
     with pytest.raises(TypingError, match="expected a contiguous one"):
-        everything(np.ones(40)[::2], np.ones(20), 0, 0.5, np.ones(7 * LANES))
+        everything(np.ones(40)[::2], np.ones(20), 0, 0.5, np.ones(9 * LANES))
 
 
 @compiled
@@ -84,25 +85,3 @@ def test_aligned_zeros_begin_with_a_cache_line(kind: type) -> None:
         assert array.shape == (15,)
         assert array.dtype == kind
         assert not array.any()
-
-
-@compiled
-def of_words(one, two, sums):
-    """Writes the sums of sixteen words; returns which have a high byte, and the first that has."""
-    total = add(load(one, 0), load(two, 0))
-    store(sums, 0, total)
-    return halves(total), lowest(halves(total))
-
-
-@pytest.mark.parametrize("first", [0, 5, LANES - 1])
-def test_words(first: int) -> None:
-    random = np.random.default_rng(first)
-    one, two = random.integers(0, 64, (2, 8 * LANES), np.uint8)
-    one[8 * first + random.integers(8)] = 128
-    one[: 8 * first] %= 16
-    sums = np.empty(LANES, np.uint64)
-    bits, lowest_bit = of_words(one.view(np.uint64), two.view(np.uint64), sums)
-    assert (sums.view(np.uint8) == one + two).all()
-    high = (one + two >= 128).reshape(LANES, 8).any(1)
-    assert bits == sum(1 << word for word in range(LANES) if high[word])
-    assert lowest_bit == first == np.argmax(high)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import types
+from numba.core.cgutils import get_or_insert_function
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
@@ -199,35 +200,24 @@ def smaller(typing_context, one, two):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def add(typing_context, one, two):  # type: ignore[no-untyped-def]
-    """Returns sums of whole numbers."""
+def choose(typing_context, one, two, yes, no):  # type: ignore[no-untyped-def]
+    """Returns numbers of ``yes`` where the first is greater than the second, else of ``no``."""
 
     def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        return builder.add(*values)
+        return builder.select(builder.fcmp_ordered(">", *values[:2]), *values[2:])
 
-    return one(one, two), code
+    return yes(one, two, yes, no), code
 
 
 @_compiled
-def halves(typing_context, words):  # type: ignore[no-untyped-def]
-    """Returns a whole number whose lowest bit tells whether the first of sixteen words of 64 bits
-    has a byte of 128 or more, the next bit whether the second has one, and so on."""
+def fused(typing_context, one, two, three):  # type: ignore[no-untyped-def]
+    """Returns the products of the first two, plus the third. Of two such numbers, one is chosen
+    after both are computed: the compiler would rather choose between parts of sums before."""
 
     def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        vector = values[0].type
-        highest = ir.Constant(vector, [0x8080808080808080] * LANES)
-        some = builder.and_(values[0], highest)
-        found = builder.icmp_unsigned("!=", some, ir.Constant(vector, [0] * LANES))
-        return builder.zext(builder.bitcast(found, ir.IntType(LANES)), ir.IntType(64))
+        vector, name = values[0].type, f"llvm.fmuladd.v{LANES}f{one.number.bitwidth}"
+        kind = ir.FunctionType(vector, [vector] * 3)
+        fuse = get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+        return builder.call(fuse, values)
 
-    return types.uint64(words), code
-
-
-@_compiled
-def lowest(typing_context, bits):  # type: ignore[no-untyped-def]
-    """Returns the place of the lowest bit of a word that isn't 0."""
-
-    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        return builder.cttz(values[0], ir.IntType(1)(1))
-
-    return types.int64(bits), code
+    return one(one, two, three), code

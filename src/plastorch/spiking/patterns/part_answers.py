@@ -24,16 +24,8 @@ USEFUL = 512
 """Number of patterns that are worth a thread."""
 MOST_BYTES = 1 << 26
 """Largest size of the tables of parts."""
-BATCH_BYTES = 1 << 24
-"""Largest size of the sums over first parts that a thread keeps."""
-BATCH = 8192
-"""Largest number of patterns that a tile answers before the next tile does."""
-ALMOST = 0.999
-"""Potential from which on a neuron may fire, for all that rounding can do: a bit less than 1."""
 SAMPLE = 256
 """Number of patterns by which hidden neurons are ordered."""
-SMALL = 1e-3
-"""Smallest distance above the threshold that counts."""
 
 
 class _Network(NamedTuple):
@@ -96,7 +88,7 @@ def _prepared(network: PatternNetwork, sample: NDArray[np.uint8]) -> _Network:
 def _order(
     weights: tuple[NDArray[Any], ...], constants: Any, sample: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
-    """Returns hidden neurons by the mean steps in which they may fire in a sample."""
+    """Returns hidden neurons by the last step in which they may fire in a sample."""
     from plastorch.engine.numba_vectors import LANES
     from plastorch.spiking.patterns import part_kernels as kernels
 
@@ -105,9 +97,9 @@ def _order(
     rest = np.empty((len(table), 1, steps, LANES), table.dtype)
     kernels.tabulate(sample, 0, 0, count, weights, constants, table.reshape(-1))
     kernels.tabulate_rest(weights, constants, rest.reshape(-1))
-    often = (table + rest > 1).sum(axis=1)
-    mean = np.arange(steps) @ often / np.maximum(often.sum(axis=1), 1)
-    return np.argsort(mean.ravel()[:neurons], kind="stable")
+    may = (table + rest > 1).any(axis=1)
+    last = (may * np.arange(1, steps + 1)[:, np.newaxis]).max(axis=1)
+    return np.argsort(last.ravel()[:neurons], kind="stable")
 
 
 def _aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -201,61 +193,30 @@ def _answer(
 ) -> None:
     """Fills the answers to patterns all of whose rows are in tables; ``counts`` are the numbers of
     these rows of each part."""
+    from plastorch.engine.numba_vectors import LANES
     from plastorch.spiking.patterns import part_kernels as kernels
 
     departure = kernels.departures(codes)
     shared = _shared(departure, codes.shape[1])
-    bounds = _bounds(network, values, counts, shared)
-    runs = max(1, BATCH_BYTES // network.rest.nbytes)
-    sizes = (min(BATCH, 8 * runs), runs)
+    table = values.table.reshape(-1, values.rows, len(network.constants.target) * LANES)
+    others = np.zeros_like(values.rest)
+    for start, count in zip(values.starts[shared:], counts[shared:], strict=True):
+        others += table[:, start : start + count].max(axis=1).ravel()
 
     def run(begin: int, end: int) -> None:
         kernels.answer(
-            codes, departure, begin, end, shared, sizes, values, bounds,
+            codes, departure, begin, end, shared, values, others,
             network.outputs, network.bias, network.constants, results,
         )  # fmt: skip
 
     in_threads(run, len(codes), len(codes) // USEFUL)
 
 
-def _bounds(network: _Network, values: Any, counts: NDArray[np.int64], shared: int) -> Any:
-    """Returns :class:`~plastorch.spiking.patterns.part_kernels.Bounds` of tables, whose parts have
-    so many rows each.
-
-    The potential u, the sum of p₀ over the first parts and of others' pₘ, has the bound
-
-        128 + ⌈(p₀ - zero) scale⌉ + Σ ⌈(max(pₘ, lowₘ) - lowₘ) scale⌉ ≥ 128 + (u - 1) scale,
-
-    zero = 1 - Σ lowₘ. The scale is such that the bound is at most 255, each term rounded up; the
-    ranges of parts are cut off below, so that bounds reach as far below 128 as above it.
-    """
-    from plastorch.engine.numba_vectors import LANES
-    from plastorch.spiking.patterns import part_kernels as kernels
-
-    size = len(network.constants.target) * LANES
-    rest, table = values.rest.reshape(-1, size), values.table.reshape(-1, values.rows, size)
-    ends = values.starts + counts
-    parts = [table[:, begin:end] for begin, end in zip(values.starts, ends, strict=True)]
-    high = np.array([part.max(axis=1) for part in parts])
-    with np.errstate(over="ignore", invalid="ignore"):
-        span = high - np.array([part.min(axis=1) for part in parts])
-        top = rest + high.sum(axis=0) - ALMOST
-        cut = np.clip(2 * top / np.maximum(span.sum(axis=0), SMALL), 0, 1)
-        scale = (kernels.HALF - 2 - len(counts)) / np.maximum(top, SMALL)
-        low = high - cut * span
-    bounds = _aligned((values.table.size + LANES * kernels.BYTE,), np.uint8)
-    for part in range(shared, len(counts)):
-        kernels.bound_rows(table, values.starts[part], ends[part], low[part], scale,
-                           bounds[: table.size].reshape(table.shape))  # fmt: skip
-    zero = ALMOST - low[shared:].sum(axis=0)
-    return kernels.Bounds(bounds.view(np.uint64), zero.ravel(), scale.ravel())
-
-
 def _shared(departure: NDArray[np.int64], parts: int) -> int:
-    """Returns the number of first parts over which a sum is worth being kept: it takes four times
-    as long as adding that many rows where neurons may fire, and two more, but only once for all
+    """Returns the number of first parts over which a sum is worth being kept. It takes about as
+    long as to add that many rows and two more where neurons may fire, but only once for all
     patterns in a row that share them."""
     new = np.cumsum(np.bincount(departure, minlength=parts + 1))  # by number of parts, less one
     runs = np.concatenate([[1], new[:parts]])
     shared = np.arange(parts + 1)
-    return int(np.argmin(4 * runs * (shared + 2) + len(departure) * (parts - shared)))
+    return int(np.argmin(runs * (shared + 2) + len(departure) * (parts - shared)))

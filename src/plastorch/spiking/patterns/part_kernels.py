@@ -5,12 +5,14 @@ adds is looked up in a table. So a pattern costs a row of a table per part, not 
 The sums of patterns that begin alike are computed once. A reset raises the threshold by what it
 takes off the potential: there, and only there, a neuron's steps depend on each other.
 
-A neuron can only fire where its potential, were it never reset, would be above the threshold. That
-is seldom; bounds that are sums of bytes tell where it may be, and only there are potentials added.
+A neuron can only fire where its potential, were it never reset, would be above the threshold. What
+patterns of a run share, and the most that their other parts can add, tell in which steps that may
+be, and only there are potentials added. Patterns are reset two by two: while the processor waits
+for a threshold of one, it computes the other's.
 
 Sixteen hidden neurons, a tile, are computed at a time for many patterns, because their tables stay
 in the processor's cache. Which eight of them fire in a step is a number of eight bits; what they
-add to the output neurons is looked up, too.
+add to the output neurons is looked up.
 """
 
 from typing import Any, NamedTuple
@@ -22,13 +24,12 @@ from plastorch.engine.numba_vectors import (
     LANES,
     above,
     above_bits,
-    add,
     aligned_zeros,
+    choose,
     full,
+    fused,
     greater,
-    halves,
     load,
-    lowest,
     plus,
     store,
     times,
@@ -37,14 +38,16 @@ from plastorch.spiking.patterns.kernels import add_spikes
 
 BLOCK = 16
 """Number of patterns whose output neurons' drive is in the processor's cache."""
-AT_ONCE = 4
+BATCH = 8192
+"""Number of patterns that a tile answers before the next tile does."""
+AT_ONCE = 3
 """Number of parts that are added together; missing ones are rows of zeros."""
-HALF = 128
-"""Sum of bounds from which on a neuron may fire: the highest bit of its byte."""
-BYTE, WORD = 8, 64
-"""Numbers of bits: hidden neurons whose spikes are looked up together, and bounds in a word."""
+ALMOST = 0.999
+"""Potential from which on a neuron may fire, for all that rounding can do: a bit less than 1."""
+BYTE = 8
+"""Number of hidden neurons whose spikes are looked up together."""
 HALVES = LANES // BYTE
-"""Number of words, and of lookups, of a tile in a step."""
+"""Number of lookups of a tile in a step: two."""
 END = np.uint64(0xFFFFFFFFFFFFFFFF)
 """Mark after the last event of a list."""
 
@@ -60,18 +63,6 @@ class Values(NamedTuple):
     """First row of each part [M]."""
     rest: Any
     """Potentials that the bias alone makes [tiles, S, 16], flat."""
-
-
-class Bounds(NamedTuple):
-    """Bounds of potentials, bytes whose sum is 128 or more wherever a neuron may fire."""
-
-    table: Any
-    """Bounds of what parts after the shared ones add, eight in a word [tiles, R, S, 2], flat, and
-    sixteen words more."""
-    zero: Any
-    """Sums over the shared parts at which the bound is 128 [tiles, S, 16], flat."""
-    scale: Any
-    """Bytes per unit of the potential [tiles, S, 16], flat."""
 
 
 @ordered_kernel
@@ -156,132 +147,118 @@ def tabulate_outputs(weight, table):  # type: ignore[no-untyped-def]
 
 
 @ordered_kernel(**UNCOUNTED)
-def _bound(potentials, zero, scale, least, bounds):  # type: ignore[no-untyped-def]
-    """Fills bounds, bytes; see :class:`Bounds`."""
-    nothing = least - least
-    for k in range(len(potentials)):
-        bound = np.ceil((potentials[k] - zero[k]) * scale[k]) + least
-        bounds[k] = np.uint8(np.int32(max(bound, nothing)))
+def _rounded(parts):  # type: ignore[no-untyped-def]
+    """Returns the number of rows that are added for so many parts, rows of zeros included."""
+    return max(1, -(-parts // AT_ONCE)) * AT_ONCE
 
 
 @ordered_kernel(**UNCOUNTED)
-def bound_rows(table, first, last, low, scale, bounds):  # type: ignore[no-untyped-def]
-    """Fills the bounds of some rows of a table, whose potentials count from ``low`` on; tables are
-    [tiles, R, S × 16], ``low`` and ``scale`` [tiles, S × 16]."""
-    for tile in range(len(table)):
-        for row in range(first, last):
-            own, nothing = bounds[tile, row], scale.dtype.type(0)
-            _bound(table[tile, row], low[tile], scale[tile], nothing, own)
+def _place(codes, first, shared, values, steps, places):  # type: ignore[no-untyped-def]
+    """Fills where the rows of patterns from ``first`` on begin in a tile: those of shared parts,
+    and then those of the others, each followed by rows of zeros [B, rows]."""
+    skipped = _rounded(shared) - shared
+    for b in range(len(places)):
+        for j in range(places.shape[1]):
+            places[b, j] = (values.rows - 1) * steps * LANES
+        for m in range(codes.shape[1]):
+            row = values.starts[m] + np.int64(codes[first + b, m])
+            places[b, m if m < shared else m + skipped] = row * steps * LANES
 
 
 @ordered_kernel(**UNCOUNTED)
-def _begin(codes, b, shared, values, bounds, bases, base_bounds, run):  # type: ignore[no-untyped-def]
-    """Writes the sum over the first ``shared`` parts of pattern b, potentials [S, 16] of each tile,
-    to a run's place in ``bases`` [tiles, runs × S × 16], and its bounds to ``base_bounds``."""
-    size = len(bounds.zero) // len(bases)
-    for tile in range(len(bases)):
-        base = bases[tile, run * size : (run + 1) * size]
-        for k in range(0, size, LANES):
-            total = load(values.rest, tile * size + k)
-            for m in range(shared):
-                row = (tile * values.rows + values.starts[m] + np.int64(codes[b, m])) * size
-                total = plus(total, load(values.table, row + k))
-            store(base, k, total)
-        own, half = slice(tile * size, (tile + 1) * size), bounds.scale.dtype.type(HALF)
-        of_base = base_bounds[tile, run * size : (run + 1) * size]
-        _bound(base, bounds.zero[own], bounds.scale[own], half, of_base)
+def _add(start, table, places, begin, end, sums):  # type: ignore[no-untyped-def]
+    """Writes potentials plus rows of a tile's table to ``sums`` [S, 16], flat, from ``begin`` to
+    ``end``."""
+    for j in range(0, len(places), AT_ONCE):
+        one, two, three = places[j], places[j + 1], places[j + 2]
+        for k in range(begin, end, LANES):
+            total = plus(load(start, k), load(table, one + k))
+            store(sums, k, plus(total, plus(load(table, two + k), load(table, three + k))))
+        start = sums
 
 
 @ordered_kernel(**UNCOUNTED)
-def _place(  # type: ignore[no-untyped-def]
-    codes, departure, begin, count, shared, values, bounds, bases, base_bounds, group, places
-):
-    """Sums the first parts of patterns from ``begin`` on; fills where the words of their sums
-    [B] and of their other parts [B, M - shared, rounded up] are in a tile."""
-    steps = len(bounds.zero) // (len(bases) * LANES)
-    run = -1
-    for b in range(count):
-        if b == 0 or departure[begin + b] < shared:
-            run += 1
-            _begin(codes, begin + b, shared, values, bounds, bases, base_bounds, run)
-        group[b] = run * steps
-        places[b] = (values.rows - 1) * steps
-        for j in range(codes.shape[1] - shared):
-            row = values.starts[shared + j] + np.int64(codes[begin + b, shared + j])
-            places[b, j] = row * steps
+def _when(shared, others):  # type: ignore[no-untyped-def]
+    """Returns the beginning and the end of the steps in which a tile's neurons may fire, given the
+    sum over the shared parts, and the most that the others may add [S, 16], flat."""
+    begin, end, almost = len(shared), 0, full(shared.dtype.type(ALMOST))
+    for k in range(0, len(shared), LANES):
+        if above_bits(plus(load(shared, k), load(others, k)), almost):
+            begin, end = min(begin, k), k + LANES
+    return begin, end
 
 
 @ordered_kernel(**UNCOUNTED)
-def _may_fire(base, rows, begin, end, base_bounds, bounds):  # type: ignore[no-untyped-def]
-    """Returns a word whose bits 0, 2, 4, … tell whether a tile's neurons may fire in the steps from
-    ``begin`` on, given where the first steps of the base and of other rows are."""
-    may = np.uint64(0)
-    for step in range(begin, end, LANES // HALVES):
-        total = load(base_bounds, (base + step) * HALVES)
-        for j in range(0, len(rows), AT_ONCE):
-            total = add(total, load(bounds, (rows[j] + step) * HALVES))
-            other = load(bounds, (rows[j + 1] + step) * HALVES)
-            total = add(total, add(other, load(bounds, (rows[j + 2] + step) * HALVES)))
-            total = add(total, load(bounds, (rows[j + 3] + step) * HALVES))
-        may |= halves(total) << np.uint64((step - begin) * HALVES)
-    if (end - begin) * HALVES < WORD:
-        may &= (np.uint64(1) << np.uint64((end - begin) * HALVES)) - np.uint64(1)
-    return (may | (may >> np.uint64(1))) & np.uint64(0x5555555555555555)
+def _reset(one, two, begin, end, membrane, events, counts, places):  # type: ignore[no-untyped-def]
+    """Resets neurons that fire in two patterns, given their potentials [S, 16], flat. Appends to
+    two lists of events; the first step is in ``places``. Returns the new numbers of events.
+
+    A threshold decays to 1, and rises by 1 when its neuron fires."""
+    unit, shift = one.dtype.type(1), np.uint64(LANES)
+    decay, rise, jump = full(membrane), full(unit - membrane), full(unit + unit - membrane)
+    threshold = other = full(unit)
+    (count, more), (place, further) = counts, places
+    for k in range(begin, end, LANES):
+        potential = load(one, k)
+        bits = above_bits(potential, threshold)
+        fired, quiet = fused(threshold, decay, jump), fused(threshold, decay, rise)
+        threshold = choose(potential, threshold, fired, quiet)
+        events[0, count] = (place << shift) | np.uint64(bits)
+        count += np.uint64(bits != 0)
+        potential = load(two, k)
+        bits = above_bits(potential, other)
+        fired, quiet = fused(other, decay, jump), fused(other, decay, rise)
+        other = choose(potential, other, fired, quiet)
+        events[1, more] = (further << shift) | np.uint64(bits)
+        more += np.uint64(bits != 0)
+        place, further = place + np.uint64(1), further + np.uint64(1)
+    return count, more
 
 
 @ordered_kernel(**UNCOUNTED)
 def _fire(  # type: ignore[no-untyped-def]
-    group, places, base, base_bounds, table, bounds, constants, powers, events
+    departure, places, shared, rest, table, others, membrane, sums, events
 ):
-    """Lets a tile's neurons fire and be reset in B patterns. Lists in ``events`` where some do:
-    b × S + step, times 2¹⁶, plus a bit for each neuron that fires. ``powers`` are those of the
-    membrane's decay [S + 1]: a neuron loses 1 by a spike, less later."""
-    steps, left, count = len(constants.target), places.shape[1], 0
-    one, decay, nothing = full(powers[0]), full(powers[1]), full(powers[0] - powers[0])
-    for b in range(len(places)):
-        lost, last, own, rows = nothing, -1, group[b], places[b]
-        for begin in range(0, steps, WORD // HALVES):
-            end = min(steps, begin + WORD // HALVES)
-            may = _may_fire(own, rows, begin, end, base_bounds, bounds)
-            while may:
-                step = begin + lowest(may) // HALVES
-                may &= may - np.uint64(1)
-                potential = load(base, (own + step) * LANES)
-                for j in range(0, left, AT_ONCE):
-                    potential = plus(potential, load(table, (rows[j] + step) * LANES))
-                    other = load(table, (rows[j + 1] + step) * LANES)
-                    other = plus(other, load(table, (rows[j + 2] + step) * LANES))
-                    other = plus(other, load(table, (rows[j + 3] + step) * LANES))
-                    potential = plus(potential, other)
-                lost = times(lost, full(powers[step - last - 1]))
-                threshold = plus(lost, one)
-                bits = above_bits(potential, threshold)
-                lost = plus(times(lost, decay), above(potential, threshold))
-                last = step
-                events[count] = np.uint64(((b * steps + step) << LANES) | bits)
-                count += bits != 0
-    events[count] = END
+    """Lets a tile's neurons fire and be reset in B patterns. Lists in ``events``, in two lists of
+    rising order, where some do: b × S + step, times 2¹⁶, plus a bit for each neuron that fires."""
+    base, one, two, nothing = sums[0], sums[1], sums[2], sums[3]
+    rows, steps = _rounded(shared), np.uint64(len(base) // LANES)
+    counts, b, begin, end = (np.uint64(0), np.uint64(0)), 0, 0, 0
+    while b < len(places):
+        if b == 0 or departure[b] < shared:
+            _add(rest, table, places[b, :rows], 0, len(base), base)
+            begin, end = _when(base, others)
+        _add(base, table, places[b, rows:], begin, end, one)
+        pair = b + 1 < len(places) and departure[b + 1] >= shared
+        if pair:
+            _add(base, table, places[b + 1, rows:], begin, end, two)
+        place = np.uint64(b) * steps + np.uint64(begin // LANES)
+        second = two if pair else nothing
+        counts = _reset(
+            one, second, begin, end, membrane, events, counts, (place, place + steps)
+        )  # fmt: skip
+        b += 2 if pair else 1
+    events[0, counts[0]] = events[1, counts[1]] = END
 
 
 @ordered_kernel(**UNCOUNTED)
-def _drive(events, heard, end, first, outputs, drive):  # type: ignore[no-untyped-def]
-    """Adds what hidden spikes before the place ``end`` add to the output neurons, from those on
-    that were ``heard`` in each tile; drive [C / 16, places from ``first`` on × 16]."""
-    tiles = len(events)
-    for tile in range(tiles):
-        own, number = events[tile], heard[tile]
-        while own[number] < (np.uint64(end) << np.uint64(LANES)):
-            event = np.int64(own[number])
-            to = ((event >> LANES) - first) * LANES
-            for c in range(len(drive)):
-                total = load(drive[c], to)
-                for half in range(HALVES):
-                    byte = (c * tiles + tile) * HALVES + half
-                    bits = (event >> (half * BYTE)) & ((1 << BYTE) - 1)
-                    total = plus(total, load(outputs, ((byte << BYTE) + bits) * LANES))
-                store(drive[c], to, total)
-            number += 1
-        heard[tile] = number
+def _drive(events, heard, first, last, outputs, drive):  # type: ignore[no-untyped-def]
+    """Adds what hidden spikes before the place ``last`` add to the output neurons, from those on
+    that were ``heard`` in each list; drive [C / 16, places from ``first`` on × 16]."""
+    bits, end = (1 << BYTE) - 1, np.uint64(last) << np.uint64(LANES)
+    for n in range(len(events)):
+        own, number = events[n], heard[n]
+        for c in range(len(drive)):
+            one = ((c * (len(events) // 2) + n // 2) * HALVES) << BYTE
+            two, number = one + (1 << BYTE), heard[n]
+            while own[number] < end:
+                event = np.int64(own[number])
+                to = ((event >> LANES) - first) * LANES
+                total = plus(load(drive[c], to), load(outputs, (one + (event & bits)) * LANES))
+                second = two + ((event >> BYTE) & bits)
+                store(drive[c], to, plus(total, load(outputs, second * LANES)))
+                number += np.uint64(1)
+        heard[n] = number
 
 
 @ordered_kernel(**UNCOUNTED)
@@ -289,7 +266,7 @@ def _decide(drive, place, bias, first, constants, found):  # type: ignore[no-unt
     """Runs sixteen output neurons, from ``first`` on, on the drive from a place on, which becomes
     0. Writes Σ trace², -2 Σ trace × target's trace and the highest potentials to ``found``
     [3 × 16]."""
-    steps, one = len(constants.target), constants.membrane / constants.membrane
+    steps, one = len(constants.target), drive.dtype.type(1)
     decay, synapse, gain = full(constants.membrane), full(constants.synapse), full(constants.gain)
     fading, threshold, minus, two = full(constants.trace), full(one), full(-one), full(-one - one)
     zero = full(one - one)
@@ -311,65 +288,46 @@ def _decide(drive, place, bias, first, constants, found):  # type: ignore[no-unt
     store(found, 2 * LANES, highest)
 
 
-@ordered_kernel(**UNCOUNTED)
-def _end(departure, begin, end, shared, runs):  # type: ignore[no-untyped-def]
-    """Returns where a batch from ``begin`` on ends that has at most so many runs."""
-    u, left = begin + 1, runs - 1
-    while u < end and (left > 0 or departure[u] >= shared):
-        left -= departure[u] < shared
-        u += 1
-    return u
-
-
 @ordered_kernel
 def answer(  # type: ignore[no-untyped-def]
-    codes, departure, begin, end, shared, sizes, values, bounds, outputs, bias, constants, results
+    codes, departure, begin, end, shared, values, others, outputs, bias, constants, results
 ):
     """Answers the patterns from ``begin`` to ``end``, batch by batch.
 
     ``codes`` are the rows of each different pattern, sorted [U, M]; ``departure`` is the first part
     that differs from the pattern before [U]; the sums over the first ``shared`` parts are kept for
-    runs of patterns that share them. ``sizes`` are the largest numbers of patterns and of runs in a
-    batch. ``outputs`` is a flat table of :func:`tabulate_outputs`, and ``bias`` that of output
-    neurons, rounded up with zeros.
+    runs of patterns that share them; ``others`` is the most that the other parts may add to the
+    potentials [tiles, S, 16], flat. ``outputs`` is a flat table of :func:`tabulate_outputs`, and
+    ``bias`` that of output neurons, rounded up with zeros.
     """
     distance, potential = results
-    steps, dtype, left = len(constants.target), bias.dtype, codes.shape[1] - shared
-    size, most = steps * LANES, min(sizes[0], end - begin)
-    tiles, runs = len(values.rest) // size, min(sizes[1], most)
-    bases = aligned_zeros(tiles * runs * size, dtype).reshape(tiles, runs * size)
-    base_bounds = np.zeros((tiles, runs * size + LANES * BYTE), np.uint8)
-    group = np.empty(most, np.int64)
-    places = np.empty((most, -(-left // AT_ONCE) * AT_ONCE), np.int64)
-    events, heard = np.empty((tiles, most * steps + 1), np.uint64), np.empty(tiles, np.int64)
-    classes = len(bias) // LANES
+    steps, dtype, classes = len(constants.target), bias.dtype, len(bias) // LANES
+    size, most = steps * LANES, min(BATCH, end - begin)
+    tiles = len(values.rest) // size
+    sums = aligned_zeros(4 * size, dtype).reshape(4, size)
+    places = np.empty((most, _rounded(shared) + _rounded(codes.shape[1] - shared)), np.int64)
+    events = np.empty((2 * tiles, most * steps + 1), np.uint64)
+    heard = np.empty(2 * tiles, np.uint64)
     drive = aligned_zeros(classes * BLOCK * size, dtype).reshape(classes, BLOCK * size)
-    powers, found = np.ones(steps + 1, dtype), np.empty(3 * LANES, dtype)
-    powers[1:] = constants.membrane
-    powers = powers.cumprod()
-    target = (constants.target * constants.target).sum()
-    last = begin
-    while last < end:
-        first, last = last, _end(departure, last, min(end, last + most), shared, runs)
-        count = last - first
-        _place(
-            codes, departure, first, count, shared, values, bounds, bases, base_bounds,
-            group, places,
-        )  # fmt: skip
+    found, target = np.empty(3 * LANES, dtype), (constants.target * constants.target).sum()
+    for first in range(begin, end, BATCH):
+        last = min(first + BATCH, end)
+        _place(codes, first, shared, values, steps, places[: last - first])
         for tile in range(tiles):
+            rest = slice(tile * size, (tile + 1) * size)
             own = slice(tile * values.rows * size, (tile + 1) * values.rows * size)
-            words = slice(own.start // BYTE, own.stop // BYTE + LANES)
             _fire(
-                group[:count], places[:count], bases[tile], base_bounds[tile].view(np.uint64),
-                values.table[own], bounds.table[words], constants, powers, events[tile],
+                departure[first:last], places[: last - first], shared, values.rest[rest],
+                values.table[own], others[rest], constants.membrane, sums,
+                events[2 * tile : 2 * tile + 2],
             )  # fmt: skip
         heard[:] = 0
         for block in range(first, last, BLOCK):
             until = min(block + BLOCK, last)
-            _drive(events, heard, (until - first) * steps, (block - first) * steps, outputs, drive)
+            _drive(events, heard, (block - first) * steps, (until - first) * steps, outputs, drive)
             for u in range(block, until):
                 total = target
-                for c in range(len(drive)):
+                for c in range(classes):
                     _decide(drive[c], (u - block) * steps, bias, c * LANES, constants, found)
                     for k in range(min(LANES, distance.shape[1] - c * LANES)):
                         total += found[k]

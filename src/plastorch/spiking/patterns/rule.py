@@ -284,5 +284,5 @@ def decide(response: Response | Answer) -> Tensor:
         >>> decide(Response(torch.tensor([[2.0, 2.0]]), torch.tensor([[0.1, 0.3]]), one, one))
         tensor([1])
     """
-    nearest = response.distance <= response.distance.min(dim=1, keepdim=True).values
+    nearest = response.distance <= response.distance.amin(dim=1, keepdim=True)
     return response.potential.masked_fill(~nearest, -inf).argmax(dim=1)
