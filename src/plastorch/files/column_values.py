@@ -66,7 +66,8 @@ def cells(column: pl.Series, key: Key) -> NDArray[np.float64]:
     values = numbers(column)
     if key.kind == "cycle":
         with np.errstate(invalid="ignore"):  # infinite values have no place on a circle
-            place = np.mod(values, key.period) / key.width
+            inside = (values >= 0) & (values < key.period)  # most are, and a remainder takes long
+            place = np.mod(values, key.period, out=values.copy(), where=~inside) / key.width
         return np.where(place >= key.cells, 0.0, place)  # rounded up from just below 0
     if key.log:
         values = np.log1p(np.maximum(values, 0))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plastorch.engine.numba_options import check_arrays, kernel
+from plastorch.engine.numba_options import UNCOUNTED, check_arrays, kernel
 from plastorch.files.encode_kernels import mix
 
 WORD = 64
@@ -51,12 +51,20 @@ def _distinct(rows, salt):  # type: ignore[no-untyped-def]
     slots = 16
     while slots < 2 * len(rows):
         slots *= 2
-    table, count = np.full(slots, -1, np.int32), 0
+    table = np.full(slots, -1, np.int32)
     codes, firsts = np.empty(len(rows), np.uint32), np.empty(len(rows), np.int64)
+    count = _number(rows, salt, table, codes, firsts)
+    return codes, firsts[:count].copy()
+
+
+@kernel(**UNCOUNTED)
+def _number(rows, salt, table, codes, firsts):  # type: ignore[no-untyped-def]
+    """Numbers rows by a hash table of which each slot is -1; returns how many are distinct."""
+    slots, count = len(table), 0
     for row in range(len(rows)):
         state = salt
-        for word in rows[row]:
-            state = mix(state ^ word)
+        for word in range(rows.shape[1]):
+            state = mix(state ^ rows[row, word])
         slot = np.int64(state & np.uint64(slots - 1))
         while table[slot] >= 0 and not _same(rows, firsts[table[slot]], row):
             slot = (slot + 1) & (slots - 1)
@@ -65,10 +73,10 @@ def _distinct(rows, salt):  # type: ignore[no-untyped-def]
             firsts[count] = row
             count += 1
         codes[row] = table[slot]
-    return codes, firsts[:count].copy()
+    return count
 
 
-@kernel
+@kernel(**UNCOUNTED)
 def _same(rows, first, second):  # type: ignore[no-untyped-def]
     for word in range(rows.shape[1]):  # noqa: SIM110, compiled
         if rows[first, word] != rows[second, word]:

@@ -133,7 +133,10 @@ def grid_places(cells, offsets):  # type: ignore[no-untyped-def]
             continue
         whole = np.floor(cells[r])
         part = cells[r] - whole
-        first = np.int64((1 - part) * neurons)
+        last = min(np.int64((1 - part) * neurons), neurons - 1)
+        first = last + (
+            part + offsets[last] < 1
+        )  # but for rounding, as offsets are in n_m-th parts
         while first > 0 and part + offsets[first - 1] >= 1:
             first -= 1
         while first < neurons and part + offsets[first] < 1:

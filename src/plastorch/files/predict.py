@@ -12,7 +12,7 @@ from plastorch.files.calibration import Calibration, best_line, best_temperature
 from plastorch.files.encode import CorrelativeEncoder
 from plastorch.spiking.patterns.attribution import Margin, attribute
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.part_answers import answer_parts
+from plastorch.spiking.patterns.part_answers import answer_parts, nearest
 from plastorch.spiking.patterns.parts import Different, Parts, different, grouped
 from plastorch.spiking.patterns.rule import Answer, Response, decide
 from plastorch.spiking.patterns.training import SCALE, probabilities
@@ -30,7 +30,7 @@ def decided(
 ) -> NDArray[np.int64]:
     """Returns the class of each record [B]; arguments as for :func:`described`."""
     _, found, response = answered(network, encoder, frame)
-    return np.asarray(decide(response))[found.which]
+    return nearest(response)[found.which]
 
 
 def probable(
@@ -110,11 +110,11 @@ def _different(parts: Parts) -> Different:
     count as different."""
     from plastorch.files.distinct import distinct, packed  # numba takes a second
 
-    words = packed(parts.codes, [len(table) for table in parts.tables])
-    some = words[:SAMPLE]
+    counts = [len(table) for table in parts.tables]
+    some = packed(parts.codes[:SAMPLE], counts)
     if len(distinct(some)[1]) > MOSTLY * len(some):
         return grouped(parts)
-    which, rows = distinct(words)
+    which, rows = distinct(packed(parts.codes, counts))
     found = different(parts._replace(codes=parts.codes[rows]))
     return Different(rows[found.rows], found.which[which])
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from plastorch.engine.errors import InputError
 from plastorch.spiking.patterns import part_answers, part_kernels
 from plastorch.spiking.patterns.network import PatternNetwork
-from plastorch.spiking.patterns.part_answers import answer_parts
+from plastorch.spiking.patterns.part_answers import answer_parts, nearest
 from plastorch.spiking.patterns.parts import Parts, different, grouped
-from plastorch.spiking.patterns.rule import PatternNeuron, by_class, decide, respond
+from plastorch.spiking.patterns.rule import Answer, PatternNeuron, by_class, decide, respond
 
 
 def some_parts(count: int, sizes: list[int], rows: int, seed: int) -> Parts:
@@ -139,6 +139,13 @@ def test_single_precision_answers_nearly_all_alike() -> None:
     ours = answer_parts(net, parts, found)
     assert (decide(ours) != decide(expected)).float().mean() < 1e-3
     assert ((ours.distance - expected.distance).abs().amax(1) > 1e-3).float().mean() < 1e-2
+
+
+@given(count=st.integers(0, 50), classes=st.integers(1, 20), seed=st.integers(0, 99))
+def test_nearest_is_as_decided_in_ties_too(count: int, classes: int, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    found = Answer(*torch.randint(3, (2, count, classes), generator=random).double())
+    assert (nearest(found) == decide(found).numpy()).all()
 
 
 @given(

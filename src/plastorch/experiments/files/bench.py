@@ -44,7 +44,7 @@ class TableSize(NamedTuple):
     rounds: int = 3
 
 
-SIZES = (TableSize("debian_files"), TableSize("adult"), TableSize(corpus.NAME))
+SIZES = (TableSize("debian_files"), TableSize("adult"), TableSize(corpus.NAME, rounds=9))
 
 
 def rows() -> tuple[dict[str, object], Iterator[Row]]:

@@ -65,6 +65,17 @@ def answer_parts(network: PatternNetwork, parts: Parts, found: Different) -> Ans
     return by_class(results, network.population)
 
 
+def nearest(answer: Answer) -> NDArray[np.int64]:
+    """Returns the class of each pattern [U], as :func:`~plastorch.spiking.patterns.rule.decide`,
+    in a single pass."""
+    from plastorch.spiking.patterns import part_kernels as kernels
+
+    distance, potential = arrays_of(answer)
+    found = np.empty(len(distance), np.int64)
+    kernels.decide(distance, potential, found)
+    return found
+
+
 def _prepared(network: PatternNetwork, sample: NDArray[np.uint8]) -> _Network:
     """Returns a network whose hidden neurons are ordered so that many of a tile may fire in the
     same steps."""

@@ -262,7 +262,7 @@ def _drive(events, heard, first, last, outputs, drive):  # type: ignore[no-untyp
 
 
 @ordered_kernel(**UNCOUNTED)
-def _decide(drive, place, bias, first, constants, found):  # type: ignore[no-untyped-def]
+def _listen(drive, place, bias, first, constants, found):  # type: ignore[no-untyped-def]
     """Runs sixteen output neurons, from ``first`` on, on the drive from a place on, which becomes
     0. Writes Σ trace², -2 Σ trace × target's trace and the highest potentials to ``found``
     [3 × 16]."""
@@ -328,10 +328,24 @@ def answer(  # type: ignore[no-untyped-def]
             for u in range(block, until):
                 total = target
                 for c in range(classes):
-                    _decide(drive[c], (u - block) * steps, bias, c * LANES, constants, found)
+                    _listen(drive[c], (u - block) * steps, bias, c * LANES, constants, found)
                     for k in range(min(LANES, distance.shape[1] - c * LANES)):
                         total += found[k]
                         distance[u, c * LANES + k] = found[LANES + k]
                         potential[u, c * LANES + k] = found[2 * LANES + k]
                 for c in range(distance.shape[1]):
                     distance[u, c] += total
+
+
+@ordered_kernel(**UNCOUNTED)
+def decide(distance, potential, found):  # type: ignore[no-untyped-def]
+    """Fills the class with the smallest distance [U]; among equals, that of the highest potential;
+    both are [U, C]."""
+    for u in range(len(found)):
+        best, least, most = 0, distance[u, 0], potential[u, 0]
+        for c in range(1, distance.shape[1]):
+            own, other = distance[u, c], potential[u, c]
+            nearer = (own < least) | ((own == least) & (other > most))  # nobody can foresee it
+            best = c if nearer else best
+            least, most = own if nearer else least, other if nearer else most
+        found[u] = best

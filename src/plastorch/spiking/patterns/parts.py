@@ -75,13 +75,14 @@ def grouped(parts: Parts) -> Different:
     """Returns all patterns, those that begin alike as neighbors, each as if it were different: to
     find the few equal ones among many others takes longer than to answer them."""
     check(parts)
-    groups, bound = np.zeros(len(parts.codes), np.int64), 1
+    groups, bound = np.zeros(len(parts.codes), np.uint16), 1
     for part in sorting(parts):
-        bound *= len(parts.tables[part])
-        if bound > _SMALL:
+        count = len(parts.tables[part])
+        bound *= count
+        if bound >= _SMALL:
             break
-        groups = groups * len(parts.tables[part]) + parts.codes[:, part]
-    order = np.argsort(groups.astype(np.uint16), kind="stable")
+        groups = groups * np.uint16(count) + parts.codes[:, part].astype(np.uint16)
+    order = np.argsort(groups, kind="stable")
     which = np.empty_like(order)
     which[order] = np.arange(len(order))
     return Different(order, which)
