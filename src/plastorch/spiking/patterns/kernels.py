@@ -91,7 +91,7 @@ def add_spikes(bins, weight, first, steps, drive):  # type: ignore[no-untyped-de
     for i in range(len(bins)):
         step = bins[i]
         if step < steps:
-            for k in range(drive.shape[1]):
+            for k in range(weight.shape[1]):
                 drive[step, k] += weight[first + i, k]
 
 

@@ -79,53 +79,41 @@ def departures(codes):  # type: ignore[no-untyped-def]
 
 
 @ordered_kernel(**UNCOUNTED)
-def _integrate(drive, constants, current):  # type: ignore[no-untyped-def]
-    """Turns the drive of hidden neurons into their potentials if none is ever reset [S, H]."""
-    for k in range(len(current)):
-        current[k] = drive[0, k]
-        drive[0, k] = constants.gain * current[k]
-    for step in range(1, len(drive)):
-        for k in range(len(current)):
-            current[k] = constants.synapse * current[k] + drive[step, k]
-            drive[step, k] = constants.membrane * drive[step - 1, k] + constants.gain * current[k]
-
-
-@ordered_kernel(**UNCOUNTED)
-def _spread(drive, row, rows, table):  # type: ignore[no-untyped-def]
-    """Writes potentials [S, H] to a row of a table by tiles; further neurons are 0."""
-    steps, neurons = drive.shape
-    tiles = (neurons + LANES - 1) // LANES
-    for tile in range(tiles):
+def _integrate(drive, constants, row, rows, table):  # type: ignore[no-untyped-def]
+    """Writes what the drive of hidden neurons [S, tiles × 16] makes their potentials if none is ever
+    reset to a row of a table [tiles, rows, S, 16], flat."""
+    steps, width = drive.shape
+    none = constants.gain - constants.gain
+    decay, synapse, gain = full(constants.membrane), full(constants.synapse), full(constants.gain)
+    for tile in range(width // LANES):
+        current = membrane = full(none)
         for step in range(steps):
-            place = ((tile * rows + row) * steps + step) * LANES
-            for lane in range(LANES):
-                k = tile * LANES + lane
-                table[place + lane] = drive[step, k] if k < neurons else drive.dtype.type(0)
+            current = plus(times(synapse, current), load(drive, step * width + tile * LANES))
+            membrane = plus(times(decay, membrane), times(gain, current))
+            store(table, ((tile * rows + row) * steps + step) * LANES, membrane)
 
 
 @ordered_kernel
 def tabulate(patterns, first, row, rows, weights, constants, table):  # type: ignore[no-untyped-def]
     """Fills rows of a flat table [tiles, rows, S, 16], from ``row`` on, with what patterns add to
     the potentials of hidden neurons: bins [P, n] of inputs from ``first`` on."""
-    neurons, dtype = len(weights[1]), weights[1].dtype
-    drive, current = np.empty((len(constants.target), neurons), dtype), np.empty(neurons, dtype)
+    width = -(-len(weights[1]) // LANES) * LANES
+    drive = np.empty((len(constants.target), width), weights[1].dtype)
     for place in range(len(patterns)):
         drive[:] = 0
         add_spikes(patterns[place], weights[0], first, constants.input_steps, drive)
-        _integrate(drive, constants, current)
-        _spread(drive, row + place, rows, table)
+        _integrate(drive, constants, row + place, rows, table)
 
 
 @ordered_kernel
 def tabulate_rest(weights, constants, table):  # type: ignore[no-untyped-def]
     """Fills a flat table [tiles, S, 16] with the potentials that the bias alone makes."""
-    neurons, dtype = len(weights[1]), weights[1].dtype
-    drive, current = np.empty((len(constants.target), neurons), dtype), np.empty(neurons, dtype)
+    neurons = len(weights[1])
+    drive = np.zeros((len(constants.target), -(-neurons // LANES) * LANES), weights[1].dtype)
     for step in range(len(drive)):
         for k in range(neurons):
             drive[step, k] = weights[1][k]
-    _integrate(drive, constants, current)
-    _spread(drive, 0, 1, table)
+    _integrate(drive, constants, 0, 1, table)
 
 
 @ordered_kernel(**UNCOUNTED)
