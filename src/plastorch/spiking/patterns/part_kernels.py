@@ -80,8 +80,8 @@ def departures(codes):  # type: ignore[no-untyped-def]
 
 @ordered_kernel(**UNCOUNTED)
 def _integrate(drive, constants, row, rows, table):  # type: ignore[no-untyped-def]
-    """Writes what the drive of hidden neurons [S, tiles × 16] makes their potentials if none is ever
-    reset to a row of a table [tiles, rows, S, 16], flat."""
+    """Writes the potentials that a drive [S, tiles × 16] makes if no hidden neuron is ever reset to
+    a row of a table [tiles, rows, S, 16], flat."""
     steps, width = drive.shape
     none = constants.gain - constants.gain
     decay, synapse, gain = full(constants.membrane), full(constants.synapse), full(constants.gain)
