@@ -134,9 +134,8 @@ def grid_places(cells, offsets):  # type: ignore[no-untyped-def]
         whole = np.floor(cells[r])
         part = cells[r] - whole
         last = min(np.int64((1 - part) * neurons), neurons - 1)
-        first = last + (
-            part + offsets[last] < 1
-        )  # but for rounding, as offsets are in n_m-th parts
+        # Offsets are in n_m-th parts, so that this is the number, but for rounding.
+        first = last + (part + offsets[last] < 1)
         while first > 0 and part + offsets[first - 1] >= 1:
             first -= 1
         while first < neurons and part + offsets[first] < 1:

@@ -212,7 +212,8 @@ def _answer(
     table = values.table.reshape(-1, values.rows, len(network.constants.target) * LANES)
     others = np.zeros_like(values.rest)
     for start, count in zip(values.starts[shared:], counts[shared:], strict=True):
-        others += table[:, start : start + count].max(axis=1).ravel()
+        with np.errstate(over="ignore", invalid="ignore"):  # weights may be huge
+            others += table[:, start : start + count].max(axis=1).ravel()
 
     def run(begin: int, end: int) -> None:
         kernels.answer(
@@ -225,8 +226,8 @@ def _answer(
 
 def _shared(departure: NDArray[np.int64], parts: int) -> int:
     """Returns the number of first parts over which a sum is worth being kept. It takes about as
-    long as to add that many rows and two more where neurons may fire, but only once for all
-    patterns in a row that share them."""
+    long as adding that many rows and two more to a pattern where neurons may fire, but is computed
+    only once for all patterns in a row that share these parts."""
     new = np.cumsum(np.bincount(departure, minlength=parts + 1))  # by number of parts, less one
     runs = np.concatenate([[1], new[:parts]])
     shared = np.arange(parts + 1)
