@@ -83,10 +83,9 @@ def _integrate(drive, constants, row, rows, table):  # type: ignore[no-untyped-d
     """Writes the potentials that a drive [S, tiles × 16] makes if no hidden neuron is ever reset to
     a row of a table [tiles, rows, S, 16], flat."""
     steps, width = drive.shape
-    none = constants.gain - constants.gain
     decay, synapse, gain = full(constants.membrane), full(constants.synapse), full(constants.gain)
     for tile in range(width // LANES):
-        current = membrane = full(none)
+        current = membrane = full(drive.dtype.type(0))
         for step in range(steps):
             current = plus(times(synapse, current), load(drive, step * width + tile * LANES))
             membrane = plus(times(decay, membrane), times(gain, current))
@@ -177,26 +176,26 @@ def _when(shared, others):  # type: ignore[no-untyped-def]
 
 
 @ordered_kernel(**UNCOUNTED)
+def _cross(potential, threshold, decay, rise, jump):  # type: ignore[no-untyped-def]
+    """Returns which of sixteen neurons fire, a bit for each, and their next thresholds: those decay
+    to 1, and rise by 1 when their neuron fires."""
+    fired, quiet = fused(threshold, decay, jump), fused(threshold, decay, rise)
+    return above_bits(potential, threshold), choose(potential, threshold, fired, quiet)
+
+
+@ordered_kernel(**UNCOUNTED)
 def _reset(one, two, begin, end, membrane, events, counts, places):  # type: ignore[no-untyped-def]
     """Resets neurons that fire in two patterns, given their potentials [S, 16], flat. Appends to
-    two lists of events; the first step is in ``places``. Returns the new numbers of events.
-
-    A threshold decays to 1, and rises by 1 when its neuron fires."""
+    two lists of events; the first step is in ``places``. Returns the new numbers of events."""
     unit, shift = one.dtype.type(1), np.uint64(LANES)
     decay, rise, jump = full(membrane), full(unit - membrane), full(unit + unit - membrane)
     threshold = other = full(unit)
     (count, more), (place, further) = counts, places
     for k in range(begin, end, LANES):
-        potential = load(one, k)
-        bits = above_bits(potential, threshold)
-        fired, quiet = fused(threshold, decay, jump), fused(threshold, decay, rise)
-        threshold = choose(potential, threshold, fired, quiet)
+        bits, threshold = _cross(load(one, k), threshold, decay, rise, jump)
         events[0, count] = (place << shift) | np.uint64(bits)
         count += np.uint64(bits != 0)
-        potential = load(two, k)
-        bits = above_bits(potential, other)
-        fired, quiet = fused(other, decay, jump), fused(other, decay, rise)
-        other = choose(potential, other, fired, quiet)
+        bits, other = _cross(load(two, k), other, decay, rise, jump)
         events[1, more] = (further << shift) | np.uint64(bits)
         more += np.uint64(bits != 0)
         place, further = place + np.uint64(1), further + np.uint64(1)
@@ -328,12 +327,12 @@ def answer(  # type: ignore[no-untyped-def]
 @ordered_kernel(**UNCOUNTED)
 def decide(distance, potential, found):  # type: ignore[no-untyped-def]
     """Fills the class with the smallest distance [U]; among equals, that of the highest potential;
-    both are [U, C]."""
+    both are [U, C]. No branch depends on them, as a processor could not foresee it."""
     for u in range(len(found)):
         best, least, most = 0, distance[u, 0], potential[u, 0]
         for c in range(1, distance.shape[1]):
             own, other = distance[u, c], potential[u, c]
-            nearer = (own < least) | ((own == least) & (other > most))  # nobody can foresee it
+            nearer = (own < least) | ((own == least) & (other > most))
             best = c if nearer else best
             least, most = own if nearer else least, other if nearer else most
         found[u] = best
