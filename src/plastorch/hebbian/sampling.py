@@ -55,21 +55,36 @@ class PatchSampling(Phase):
     def step(self) -> list[Record]:
         """Samples the weights of one block, on which the input of the next one depends."""
         random = stream(self.seed, Stream.SAMPLED_PATCHES, self.position)
-        *before, block = self.blocks[: self.position + 1]
-        path = nn.Sequential(*before).eval()
-        block.norm.train()
+        block = self.blocks[self.position]
         seen = torch.randperm(len(self.images), generator=random)[:IMAGES]
-        owner = torch.randint(len(seen), (block.spec.out_channels,), generator=random)
-        place = torch.rand(2, block.spec.out_channels, generator=random)
-        patches = torch.empty_like(block.conv.weight)
-        for start in range(0, len(seen), AT_ONCE):
-            rows = seen[start : start + AT_ONCE]
-            x = path(self.net.pixels(self.images[rows].to(patches.device)))
-            block.norm(x)
-            mine = ((owner >= start) & (owner < start + AT_ONCE)).nonzero().flatten()
-            x = F.pad(x, (block.spec.padding,) * 4, mode="reflect")
-            patches[mine] = cut(x, owner[mine] - start, place[:, mine], block.spec.kernel_size)
-        patches = block.norm.eval()(patches)
+        patches = input_patches(
+            self.net, self.position, self.images[seen], block.spec.out_channels, random
+        )
         block.conv.weight.copy_(F.normalize(patches.flatten(1)).view_as(patches))
         self.position += 1
         return []
+
+
+@torch.no_grad()
+def input_patches(
+    net: SoftHebbNet, number: int, images: Tensor, count: int, random: torch.Generator
+) -> Tensor:
+    """Returns patches [count, C, k, k] of the normalized input of block ``number``, from 0.
+
+    The statistics of its normalization are gathered from the images first.
+    """
+    *before, block = blocks_of(net)[: number + 1]
+    path = nn.Sequential(*before).eval()
+    block.norm.train()
+    owner = torch.randint(len(images), (count,), generator=random)
+    place = torch.rand(2, count, generator=random)
+    weight, spec = block.conv.weight, block.spec
+    patches = torch.empty_like(weight[:1].expand(count, -1, -1, -1))
+    for start in range(0, len(images), AT_ONCE):
+        x = path(net.pixels(images[start : start + AT_ONCE].to(weight.device)))
+        block.norm(x)
+        mine = ((owner >= start) & (owner < start + AT_ONCE)).nonzero().flatten()
+        x = F.pad(x, (spec.padding,) * 4, mode="reflect")
+        patches[mine] = cut(x, owner[mine] - start, place[:, mine], spec.kernel_size)
+    normalized: Tensor = block.norm.eval()(patches)
+    return normalized

@@ -55,6 +55,8 @@ class Stream(IntEnum):
     """Few images whose labels are known."""
     WIDE = 24
     """Patches that a wide layer learns from."""
+    WHITENED = 25
+    """Patches that a block learns from after they were whitened."""
 
 
 @unique

@@ -37,6 +37,7 @@ class HebbianTraining(Phase):
     Args:
         net: network; its weights are changed in place.
         images: uint8 images [N, C, H, W], on any device.
+        blocks: number of blocks that learn, from the first; all if None.
         batch_size: images per mini-batch, over all workers.
         epochs: number of passes over the images (per block, in ``successive`` mode).
         mode: ``successive`` or ``consecutive``, see above.
@@ -47,8 +48,8 @@ class HebbianTraining(Phase):
         log_every: mini-batches between two log entries.
 
     Raises:
-        InputError: no images, size that is not positive, batch that can't be divided among the
-            workers, or weights that can't compete.
+        InputError: no images, size or number that is not positive, batch that can't be divided
+            among the workers, or weights that can't compete.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -64,6 +65,7 @@ class HebbianTraining(Phase):
         net: SoftHebbNet,
         images: Tensor,
         *,
+        blocks: int | None = None,
         batch_size: int = 10,
         epochs: int = 1,
         mode: Mode = "successive",
@@ -74,11 +76,12 @@ class HebbianTraining(Phase):
     ) -> None:
         check_one_of(get_args(Mode), mode=mode)
         check_positive(images=len(images), batch_size=batch_size, epochs=epochs)
+        check_positive(blocks=1 if blocks is None else blocks)
         check_parts(batch_size=batch_size)
         synchronize(net)
         self.net, self.images, self.seed = net, images, seed
         self.plastic, self.augment, self.log_every = plastic, augment, log_every
-        self.blocks = blocks_of(net)
+        self.blocks = blocks_of(net)[:blocks]
         check_weights(self.blocks)
         everything = tuple(range(len(self.blocks)))
         self.stages = (

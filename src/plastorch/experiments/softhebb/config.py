@@ -99,6 +99,8 @@ class SoftHebbConfig(Settings):
         readout_schedule: decay of that rate: halved at set times, as in the paper, or linear to 0.
         dropout: probability of dropping a feature when the readout is trained; None takes the
             network's own.
+        whitening: regularization of the whitening of what blocks after the first learn from; None
+            for no whitening. The exponent of their Triangle is then 1.
         triangle_power: exponent of Triangle in the last block; None takes the network's own.
         statistics_pass: for rule random: gather batch statistics before the readout is trained.
         validation: share of the training set that is held out and used in place of the test set,
@@ -138,6 +140,7 @@ class SoftHebbConfig(Settings):
     readout_learning_rate: Rate = 1e-3
     readout_schedule: ReadoutSchedule = "halved"
     dropout: Fraction | None = None
+    whitening: Positive | None = None
     triangle_power: Positive | None = None
     statistics_pass: bool = True
     validation: Fraction = 0.0
@@ -155,7 +158,8 @@ class SoftHebbConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.rule == "backprop":
-            of_readout = (
+            of_local_learning = (
+                "whitening",
                 "readout_schedule",
                 "readout_from",
                 "on_off",
@@ -164,13 +168,17 @@ class SoftHebbConfig(Settings):
                 *STATISTICS,
                 "renewed_views",
             )
-            self._expect_defaults(*of_readout)
+            self._expect_defaults(*of_local_learning)
         for name in STATISTICS:
             if getattr(self, name) and self.preset_data in AUGMENTED:
                 raise InputError(
                     f"{name} is True; expected False for {self.preset_data}: its readout learns "
                     "from images that are augmented again each time, whose features are not cached"
                 )
+        if self.whitening is not None and self.depth == 1:
+            raise InputError(
+                f"whitening is {self.whitening}; expected None: there is no block after the first"
+            )
         if self.wide_side != WideSpec.side and not self.wide:
             raise InputError(
                 f"wide_side is {self.wide_side}; expected {WideSpec.side}: there is no wide layer"
@@ -212,7 +220,7 @@ class SoftHebbConfig(Settings):
         if changed:
             raise InputError(
                 f"rule is {self.rule!r}; expected another, or {' and '.join(changed)} at the "
-                "default: there is no separate readout"
+                "default: it trains blocks and readout together"
             )
 
     def spec(self) -> NetworkSpec:
@@ -225,6 +233,10 @@ class SoftHebbConfig(Settings):
         found = replace(found, readout_from=self.readout_from, on_off=self.on_off, wide=wide)
         if self.dropout is not None:
             found = replace(found, dropout=self.dropout)
+        if self.whitening is not None:
+            first, *later = found.blocks
+            later = [replace(block, triangle_power=1.0) for block in later]
+            found = replace(found, blocks=(first, *later))
         if self.triangle_power is not None:
             last = replace(found.blocks[-1], triangle_power=self.triangle_power)
             found = replace(found, blocks=(*found.blocks[:-1], last))

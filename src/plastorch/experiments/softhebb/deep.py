@@ -39,6 +39,7 @@ from plastorch.hebbian.ridge import FrozenFeatures, RidgeReadout
 from plastorch.hebbian.sampling import PatchSampling
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.train import R1_TOLERANCE, HebbianTraining
+from plastorch.hebbian.whitened_training import WhitenedTraining
 from plastorch.hebbian.wide_training import WideTraining
 
 
@@ -88,6 +89,7 @@ def _train_locally(
         training = HebbianTraining(
             net,
             unlabeled,
+            blocks=None if config.whitening is None else 1,
             batch_size=config.batch_size,
             epochs=config.unsupervised_epochs,
             mode=config.mode,
@@ -97,6 +99,16 @@ def _train_locally(
         )
         with autocast(config.precision, context.device):
             loop.run(training)
+    if config.whitening is not None:
+        loop.run(
+            WhitenedTraining(
+                net,
+                unlabeled,
+                regularization=config.whitening,
+                rule=config.rule,
+                seed=context.seed,
+            )
+        )
     of_test, found = _train_readout(config, context, images, net, loop)
     if config.mirrored:
         mirror = FeatureExtraction(net, images.test_images.flip(3))
