@@ -110,8 +110,17 @@ def test_augmentation_sees_rows_and_its_own_randomness(images: Tensor) -> None:
     torch.testing.assert_close(plain.state_dict(), augmented.state_dict())
 
 
+def test_only_so_many_blocks_learn(images: Tensor) -> None:
+    some, one, first = small_net(2), small_net(1), small_net(2)
+    run_phase(HebbianTraining(some, images, blocks=1))
+    run_phase(HebbianTraining(one, images))
+    torch.testing.assert_close(some.blocks[0].state_dict(), one.blocks[0].state_dict())
+    assert torch.equal(blocks_of(some)[1].conv.weight, blocks_of(first)[1].conv.weight)
+
+
 BAD = [
     ({"batch_size": 0}, "batch_size is 0"),
+    ({"blocks": 0}, "blocks is 0"),
     ({"epochs": 0}, "epochs is 0"),
     ({"images": torch.zeros(0, 1, 28, 28, dtype=torch.uint8)}, "images is 0"),
 ]

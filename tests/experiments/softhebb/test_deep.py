@@ -147,6 +147,8 @@ def test_presets_of_ours_have_a_claim_of_its_own(
         ("--preset", "best"),
         ("--preset", "fast"),
         ("--wide", "16", "--wide-side", "3"),
+        ("--whitening", "5"),
+        ("--whitening", "5", "--rule", "sampled"),
         ("--centered",),
     ],
     ids=" ".join,
@@ -180,6 +182,9 @@ def test_dropout_is_the_networks_own_unless_another_is_asked_for(
 def test_the_power_of_the_last_triangle_is_the_presets_unless_another_is_asked_for() -> None:
     paper = MnistConfig().spec()
     assert MnistConfig(triangle_power=paper.blocks[-1].triangle_power).spec() == paper
+    first, *later = Cifar10Config(whitening=5.0).spec().blocks
+    assert first == Cifar10Config().spec().blocks[0]
+    assert [block.triangle_power for block in later] == [1.0, 1.0]
     changed = MnistConfig(triangle_power=0.5).spec()
     assert changed.blocks[:-1] == paper.blocks[:-1] and changed.blocks[-1].triangle_power == 0.5
 
@@ -375,6 +380,10 @@ def test_settings_that_do_not_go_together() -> None:
         MnistConfig(mirrored=True)
     with pytest.raises(InputError, match="wide_side is 4; expected 2: there is no wide layer"):
         Cifar10Config(wide_side=4)
+    with pytest.raises(InputError, match="expected another, or whitening at the default"):
+        Cifar10Config(rule="backprop", whitening=5.0)
+    with pytest.raises(InputError, match=r"whitening is 5\.0; expected None: there is no block"):
+        Cifar10Config(depth=1, whitening=5.0)
     assert MnistConfig(dataset="fashion-mnist", mirrored=True).mirrored
 
 

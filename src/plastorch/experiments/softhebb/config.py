@@ -175,7 +175,7 @@ class SoftHebbConfig(Settings):
                     f"{name} is True; expected False for {self.preset_data}: its readout learns "
                     "from images that are augmented again each time, whose features are not cached"
                 )
-        if self.whitening is not None and self.depth == 1:
+        if self.whitening is not None and self.depth == 1 and self.preset == "paper":
             raise InputError(
                 f"whitening is {self.whitening}; expected None: there is no block after the first"
             )
@@ -235,8 +235,8 @@ class SoftHebbConfig(Settings):
             found = replace(found, dropout=self.dropout)
         if self.whitening is not None:
             first, *later = found.blocks
-            later = [replace(block, triangle_power=1.0) for block in later]
-            found = replace(found, blocks=(first, *later))
+            smooth = (replace(block, triangle_power=1.0) for block in later)
+            found = replace(found, blocks=(first, *smooth))
         if self.triangle_power is not None:
             last = replace(found.blocks[-1], triangle_power=self.triangle_power)
             found = replace(found, blocks=(*found.blocks[:-1], last))

@@ -99,7 +99,7 @@ def _train_locally(
         )
         with autocast(config.precision, context.device):
             loop.run(training)
-    if config.whitening is not None:
+    if config.whitening is not None and len(net.blocks) > 1:
         loop.run(
             WhitenedTraining(
                 net,
