@@ -11,12 +11,11 @@ from torch import Tensor
 from plastorch.engine.errors import InputError
 from plastorch.engine.streams import stream
 from plastorch.experiments.softhebb.bench import natural_like
-from plastorch.hebbian import SoftHebbNet, preset, whitened_training
+from plastorch.hebbian import SoftHebbNet, WhitenedTraining, preset, whitened_training
 from plastorch.hebbian.networks import blocks_of
 from plastorch.hebbian.presets import Rule
 from plastorch.hebbian.sampling import input_patches
 from plastorch.hebbian.streams import Stream
-from plastorch.hebbian.whitened_training import WhitenedTraining
 from plastorch.learning.phases import run_phase
 
 IMAGES = natural_like(100, 16)

@@ -12,6 +12,7 @@ from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.spec import BlockSpec, NetworkSpec, Pool, WideSpec
 from plastorch.hebbian.train import HebbianTraining
+from plastorch.hebbian.whitened_training import WhitenedTraining
 from plastorch.hebbian.whitening import PatchWhitening
 from plastorch.hebbian.wide_training import WideTraining
 
@@ -29,6 +30,7 @@ __all__ = [
     "SoftHebbLinear",
     "SoftHebbNet",
     "Triangle",
+    "WhitenedTraining",
     "WideSpec",
     "WideTraining",
     "preset",
