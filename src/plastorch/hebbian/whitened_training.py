@@ -16,19 +16,15 @@ from plastorch.hebbian.rule import Competition
 from plastorch.hebbian.sampling import input_patches
 from plastorch.hebbian.streams import Stream
 from plastorch.hebbian.whitening import whitening
+from plastorch.hebbian.wide import TEMPERATURE
+from plastorch.hebbian.wide_training import BATCH, FIRST_LENGTH, RATE
 from plastorch.learning import learn
 from plastorch.learning.phases import Phase, set_rate
 
 IMAGES, PATCHES = 8000, 60_000
 """Largest number of images that patches are cut out of, and number of patches."""
-RATE = 0.1
-"""Learning rate at the start; it falls to 0."""
-BATCH, PASSES = 500, 5
-"""Patches in an update, and number of passes over all patches."""
-FIRST_LENGTH = 0.9
-"""Length of the first weights; at 1 the norm-dependent rate would be 0."""
-TEMPERATURE = 100.0
-"""Inverse temperature t: inputs and weights have length 1, so that products are cosines."""
+PASSES = 5
+"""Number of passes over all patches."""
 
 
 class WhitenedTraining(Phase):
