@@ -70,7 +70,7 @@ def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
         loop.recompute(analyses)
     table = confusions(predicted, images.test_labels.cpu(), len(images.classes))
     context.run.write_arrays({"confusion": table} | analyses.arrays)
-    metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(net)
+    metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(config, net)
     judged = claims(config, images, context.quick, metrics["test_accuracy"])
     return context.finish(started, loop, metrics, judged)
 
@@ -258,8 +258,10 @@ def _sweep(
     )
 
 
-def _radii(net: SoftHebbNet) -> dict[str, float]:
-    layers = {f"layer{n}": block.conv for n, block in enumerate(blocks_of(net), start=1)}
+def _radii(config: SoftHebbConfig, net: SoftHebbNet) -> dict[str, float]:
+    """Returns how long weights are, but for blocks whose weights hold a whitening matrix."""
+    blocks = blocks_of(net)[: None if config.whitening is None else 1]
+    layers = {f"layer{n}": block.conv for n, block in enumerate(blocks, start=1)}
     if net.wide is not None:
         layers["wide"] = net.wide.conv
     metrics = {}
