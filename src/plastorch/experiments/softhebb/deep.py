@@ -70,7 +70,9 @@ def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
         loop.recompute(analyses)
     table = confusions(predicted, images.test_labels.cpu(), len(images.classes))
     context.run.write_arrays({"confusion": table} | analyses.arrays)
-    metrics = {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(config, net)
+    metrics = (
+        {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(config, net)
+    )
     judged = claims(config, images, context.quick, metrics["test_accuracy"])
     return context.finish(started, loop, metrics, judged)
 
