@@ -250,7 +250,8 @@ def test_features_beyond_half_precision_are_kept_in_single() -> None:
     extraction = FeatureExtraction(net, images, batch_size=10)
     run_phase(extraction)
     assert extraction.features.dtype == torch.float32
-    torch.testing.assert_close(extraction.features, net.features(images))
+    expected = net.features(images)
+    assert (extraction.features - expected).abs().max() < 1e-5 * expected.max()
 
 
 def test_a_narrow_cache_keeps_two_bits_of_mantissa() -> None:

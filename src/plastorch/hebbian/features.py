@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from plastorch.engine.distributed import part, sum_over_workers, workers
 from plastorch.engine.errors import check_finite
 from plastorch.engine.run import Record
+from plastorch.hebbian.folded import folded
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.train import Augment
 from plastorch.learning.phases import Phase
@@ -41,7 +43,6 @@ class FeatureExtraction(Phase):
     @torch.no_grad()
     def step(self) -> list[Record]:
         """Computes the features of one batch."""
-        self.net.eval()
         rows = slice(self.position * self.batch_size, (self.position + 1) * self.batch_size)
         features = self._features(self.images[rows])
         if not self.position:
@@ -57,19 +58,22 @@ class FeatureExtraction(Phase):
     @torch.no_grad()
     def replace_last(self, images: Tensor) -> None:
         """Replaces the features of the last M images by those of other images [M, C, H, W]."""
-        self.net.eval()
         limit, last = torch.finfo(self.features.dtype).max, self.features[-len(images) :]
         for start in range(0, len(images), self.batch_size):
             rows = slice(start, start + self.batch_size)
             last[rows] = self._features(images[rows]).clamp(max=limit)
 
+    @cached_property
+    def _frozen(self) -> SoftHebbNet:
+        return folded(self.net.eval())
+
     def _features(self, images: Tensor) -> Tensor:
         device, mine = self.net.readout.weight.device, part(torch.arange(len(images)))
         if workers() == 1:
-            return self.net.features(images.to(device))
+            return self._frozen.features(images.to(device))
         features = torch.zeros(len(images), self.net.readout.in_features, device=device)
         if len(mine):
-            features[mine] = self.net.features(images[mine].to(device)).float()
+            features[mine] = self._frozen.features(images[mine].to(device)).float()
         return sum_over_workers(features)
 
     def _cache(self, dtype: torch.dtype) -> Tensor:
