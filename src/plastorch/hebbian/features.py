@@ -10,7 +10,7 @@ from torch import Tensor
 from plastorch.engine.distributed import part, sum_over_workers, workers
 from plastorch.engine.errors import check_finite
 from plastorch.engine.run import Record
-from plastorch.hebbian.folded import folded
+from plastorch.hebbian.folding import folded
 from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.train import Augment
 from plastorch.learning.phases import Phase

@@ -40,7 +40,7 @@ def transformed(weight: Tensor) -> Tensor:
         True
     """
     g = torch.tensor(_WEIGHTS, dtype=torch.float64) / 24
-    found = torch.einsum("ai,bj,kcij->abck", g, g, weight.double())
+    found = torch.einsum("ui,vj,kcij->uvck", g, g, weight.double())
     return found.flatten(0, 1).to(weight.dtype).contiguous()
 
 

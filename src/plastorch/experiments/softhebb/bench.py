@@ -20,6 +20,7 @@ from plastorch.data.locate import find_set
 from plastorch.engine.device import fast_matmul
 from plastorch.engine.streams import stream
 from plastorch.hebbian.features import FeatureExtraction, cached
+from plastorch.hebbian.folding import folded
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.readout import ReadoutTraining
@@ -134,7 +135,7 @@ def features_agree(net: SoftHebbNet, images: Tensor) -> bool:
     """Whether our features equal the peer's, to rounding."""
     theirs = peer_net(net).features(images / 255)
     with fast_matmul():
-        ours = net.eval().features(images)
+        ours = folded(net).features(images)
     return torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(theirs.max()))
 
 
@@ -153,7 +154,7 @@ def _train_row(name: str, net: SoftHebbNet, images: Tensor, rounds: int, **more:
 
 def _features_row(name: str, net: SoftHebbNet, batch: Tensor, rounds: int, **more: object) -> Row:
     """Measures features of one batch with frozen weights."""
-    ours, peer, pixels = deepcopy(net).eval(), peer_net(net), batch / 255
+    ours, peer, pixels = folded(net), peer_net(net), batch / 255
     seconds = interleaved(
         torch.no_grad()(lambda: ours.features(batch)),
         lambda: peer.features(pixels),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plastorch.hebbian.folded import FoldedBlock, folded
+from plastorch.hebbian.folding import FoldedBlock, folded
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
 from plastorch.hebbian.spec import NetworkSpec, WideSpec
