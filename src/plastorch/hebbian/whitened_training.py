@@ -88,7 +88,8 @@ class WhitenedTraining(Phase):
         seen = torch.randperm(len(self.images), generator=random)[:IMAGES]
         patches = input_patches(self.net, number, self.images[seen], PATCHES, random).flatten(1)
         mean, matrix = whitening(patches, self.regularization)
-        white = F.normalize((patches - mean) @ matrix)
+        white = patches.sub_(mean) @ matrix
+        F.normalize(white, out=white)
         weight = blocks_of(self.net)[number].conv.weight
         neurons = self._neurons(white, len(weight), random)
         # Normalized inputs have means near 0, so responses to m are left out.

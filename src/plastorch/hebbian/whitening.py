@@ -11,6 +11,8 @@ from plastorch.hebbian.patches import cut
 
 LEAST_LENGTH = 1e-3
 """Smallest length by which a whitened patch is divided, in units of the average one."""
+AT_ONCE = 4096
+"""Number of patches that are held in double precision at once."""
 
 
 def whitening(patches: Tensor, regularization: float = 0.1) -> tuple[Tensor, Tensor]:
@@ -40,14 +42,24 @@ def whitening(patches: Tensor, regularization: float = 0.1) -> tuple[Tensor, Ten
     check_finite(patches=patches)
     if len(patches) < 2:
         raise InputError(f"patches are {len(patches)}; expected at least 2")
-    exact = patches.double()
-    covariance = torch.cov(exact.T).view(patches.shape[1], -1)
+    mean, covariance = _moments(patches)
     variance = float(covariance.diagonal().mean())
     if not variance > 0:
         raise InputError("patches are all the same; expected some variance to whiten")
     values, vectors = torch.linalg.eigh(covariance)
     scale = (values.clamp_min(0) + regularization * variance).rsqrt()
-    return exact.mean(dim=0).to(patches), ((vectors * scale) @ vectors.T).to(patches)
+    return mean.to(patches), ((vectors * scale) @ vectors.T).to(patches)
+
+
+def _moments(patches: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns mean and covariance in double precision, without a second copy of all patches."""
+    parts = torch.split(patches, AT_ONCE)
+    mean = sum(part.sum(dim=0, dtype=torch.float64) for part in parts) / len(patches)
+    covariance = mean.new_zeros(len(mean), len(mean))
+    for part in parts:
+        centered = part.double() - mean
+        covariance.addmm_(centered.T, centered)
+    return mean, covariance.div_(len(patches) - 1)
 
 
 class PatchWhitening(nn.Module):

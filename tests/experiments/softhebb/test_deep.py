@@ -149,6 +149,7 @@ def test_presets_of_ours_have_a_claim_of_its_own(
         ("--wide", "16", "--wide-side", "3"),
         ("--whitening", "5"),
         ("--whitening", "5", "--rule", "sampled"),
+        ("--channels", "24", "36"),
         ("--centered",),
     ],
     ids=" ".join,
@@ -177,6 +178,13 @@ def test_dropout_is_the_networks_own_unless_another_is_asked_for(
         folder, _ = run(tmp_path / "runs", "softhebb-cifar10", *command)
         losses.append([r["loss"] for r in records(folder) if r["phase"] == "readout"])
     assert losses[0] == losses[1] != losses[2]
+
+
+def test_channels_are_those_of_the_width_unless_others_are_asked_for() -> None:
+    blocks = Cifar10Config(channels=(8, 9, 10), width="double").spec().blocks
+    assert [block.out_channels for block in blocks] == [16, 18, 20]
+    own = Cifar10Config().spec()
+    assert Cifar10Config(channels=tuple(block.out_channels for block in own.blocks)).spec() == own
 
 
 def test_the_power_of_the_last_triangle_is_the_presets_unless_another_is_asked_for() -> None:
@@ -384,6 +392,16 @@ def test_settings_that_do_not_go_together() -> None:
         Cifar10Config(rule="backprop", whitening=5.0)
     with pytest.raises(InputError, match=r"whitening is 5\.0; expected None: there is no block"):
         Cifar10Config(depth=1, whitening=5.0)
+    with pytest.raises(
+        InputError, match=r"channels is \(8, 9\); expected 3 numbers, as depth is 3"
+    ):
+        Cifar10Config(channels=(8, 9))
+    with pytest.raises(
+        InputError, match=r"channels is \(8, 9, 9\); expected None, as width is '2x'"
+    ):
+        Cifar10Config(channels=(8, 9, 9), width="2x")
+    with pytest.raises(InputError, match="one of channels is 0; expected 1 to"):
+        Cifar10Config(channels=(8, 0, 9))
     assert MnistConfig(dataset="fashion-mnist", mirrored=True).mirrored
 
 

@@ -20,7 +20,7 @@ from plastorch.experiments.preset_defaults import (
     Size,
 )
 from plastorch.hebbian.optim import ReadoutSchedule
-from plastorch.hebbian.presets import IMAGES, Architecture, Data, Rule, Width, preset
+from plastorch.hebbian.presets import IMAGES, SCALE, Architecture, Data, Rule, Width, preset
 from plastorch.hebbian.rule import Competition
 from plastorch.hebbian.spec import NetworkSpec, ReadoutFrom, WideSpec
 from plastorch.hebbian.train import Mode
@@ -84,6 +84,7 @@ class SoftHebbConfig(Settings):
     Args:
         depth: number of plastic layers.
         width: growth of the channels from layer to layer, or scale of all layers.
+        channels: number of neurons of each layer, which a width may scale; None takes the paper's.
         rule: soft is SoftHebb; hard, sampled (weights are patches of a layer's input), random and
             backprop are baselines.
         architecture: architecture of the baselines: SoftHebb's own, or the one in the paper's code.
@@ -128,6 +129,7 @@ class SoftHebbConfig(Settings):
 
     depth: int = 3
     width: Width = "4x"
+    channels: tuple[Size, ...] | None = None
     rule: Rule = "soft"
     architecture: Architecture = "matched"
     mode: Mode = "successive"
@@ -175,6 +177,7 @@ class SoftHebbConfig(Settings):
                     f"{name} is True; expected False for {self.preset_data}: its readout learns "
                     "from images that are augmented again each time, whose features are not cached"
                 )
+        self._check_channels()
         if self.whitening is not None and self.depth == 1 and self.preset == "paper":
             raise InputError(
                 f"whitening is {self.whitening}; expected None: there is no block after the first"
@@ -206,6 +209,20 @@ class SoftHebbConfig(Settings):
             )
         return PRESETS[self.preset][self.preset_data]
 
+    def _check_channels(self) -> None:
+        """Raises InputError if channels don't go with depth or width."""
+        if self.channels is None:
+            return
+        if len(self.channels) != self.depth:
+            raise InputError(
+                f"channels is {self.channels}; expected {self.depth} numbers, as depth is "
+                f"{self.depth}"
+            )
+        if self.width not in (SoftHebbConfig.width, *SCALE):
+            raise InputError(
+                f"channels is {self.channels}; expected None, as width is {self.width!r}"
+            )
+
     def _check_batches(self) -> None:
         """Raises InputError if the first block's outputs for a batch don't fit in memory."""
         image = 2 * 4 * self.spec().blocks[0].out_channels * IMAGES[self.preset_data][1] ** 2
@@ -231,6 +248,11 @@ class SoftHebbConfig(Settings):
             WideSpec(self.wide, side=self.wide_side, competition=competition) if self.wide else None
         )
         found = replace(found, readout_from=self.readout_from, on_off=self.on_off, wide=wide)
+        if self.channels is not None:
+            scale = SCALE.get(self.width, 1)
+            sized = zip(found.blocks, self.channels, strict=True)
+            blocks = tuple(replace(block, out_channels=round(n * scale)) for block, n in sized)
+            found = replace(found, blocks=blocks)
         if self.dropout is not None:
             found = replace(found, dropout=self.dropout)
         if self.whitening is not None:
