@@ -54,7 +54,8 @@ def whitening(patches: Tensor, regularization: float = 0.1) -> tuple[Tensor, Ten
 def _moments(patches: Tensor) -> tuple[Tensor, Tensor]:
     """Returns mean and covariance in double precision, without a second copy of all patches."""
     parts = torch.split(patches, AT_ONCE)
-    mean = sum(part.sum(dim=0, dtype=torch.float64) for part in parts) / len(patches)
+    sums = [part.sum(dim=0, dtype=torch.float64) for part in parts]
+    mean = torch.stack(sums).sum(dim=0) / len(patches)
     covariance = mean.new_zeros(len(mean), len(mean))
     for part in parts:
         centered = part.double() - mean
