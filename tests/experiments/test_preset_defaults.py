@@ -93,7 +93,7 @@ def test_json_gives_the_same_settings(config: Any) -> None:
 @pytest.mark.parametrize(
     ("config", "preset", "given"),
     [
-        (Cifar10Config, "best", {"on_off": False, "precision": "fp32"}),
+        (Cifar10Config, "best", {"on_off": False, "whitening": None}),
         (StecCifar10Config, "paper", {"optimizer": "sgd", "epochs": 9, "warm_up": 0.5}),
         (StecStl10Config, "paper", {"optimizer": "sgd", "epochs": 100}),
     ],
