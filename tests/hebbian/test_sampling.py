@@ -50,7 +50,20 @@ def test_a_seed_decides_and_first_weights_do_not() -> None:
     assert not torch.equal(weights[0], weights[2])
 
 
+def test_later_blocks_may_keep_their_weights() -> None:
+    net, images = network(), some_images(30)
+    before = [block.conv.weight.clone() for block in blocks_of(net)]
+    run_phase(PatchSampling(net, images, blocks=1))
+    same = [
+        torch.equal(block.conv.weight, own)
+        for block, own in zip(blocks_of(net), before, strict=True)
+    ]
+    assert same == [False, True]
+
+
 def test_bad_input() -> None:
+    with pytest.raises(InputError, match="blocks is 0; expected"):
+        PatchSampling(network(), some_images(1), blocks=0)
     with pytest.raises(InputError, match="images"):
         PatchSampling(network(), some_images(0))
     spec = preset("cifar10", depth=2, width="quarter")

@@ -28,9 +28,10 @@ class PatchSampling(Phase):
         net: network; its weights are changed in place.
         images: uint8 images [N, C, H, W], on any device; no labels are needed.
         seed: random seed.
+        blocks: number of blocks whose weights are set, from the first; all if None.
 
     Raises:
-        InputError: no images, or blocks of several groups.
+        InputError: no images, number of blocks that is not positive, or blocks of several groups.
 
     Example:
         >>> from plastorch.hebbian.presets import preset
@@ -42,9 +43,11 @@ class PatchSampling(Phase):
         True
     """
 
-    def __init__(self, net: SoftHebbNet, images: Tensor, seed: int = 0) -> None:
-        check_positive(images=len(images))
-        self.blocks = blocks_of(net)
+    def __init__(
+        self, net: SoftHebbNet, images: Tensor, seed: int = 0, *, blocks: int | None = None
+    ) -> None:
+        check_positive(images=len(images), blocks=1 if blocks is None else blocks)
+        self.blocks = blocks_of(net)[:blocks]
         for number, block in enumerate(self.blocks, start=1):
             if block.conv.groups > 1:
                 raise InputError(f"groups of block {number} is {block.conv.groups}; expected 1")

@@ -85,13 +85,14 @@ def _train_locally(
     unlabeled, unlabeled_augment = unlabeled_of(config, context, images, augment)
     if net.wide is not None:
         loop.run(WideTraining(net, unlabeled, config.rule, context.seed))
+    before_whitening = None if config.whitening is None else 1
     if config.rule == "sampled":
-        loop.run(PatchSampling(net, unlabeled, context.seed))
+        loop.run(PatchSampling(net, unlabeled, context.seed, blocks=before_whitening))
     if config.rule != "random" or config.statistics_pass:
         training = HebbianTraining(
             net,
             unlabeled,
-            blocks=None if config.whitening is None else 1,
+            blocks=before_whitening,
             batch_size=config.batch_size,
             epochs=config.unsupervised_epochs,
             mode=config.mode,
