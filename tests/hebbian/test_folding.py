@@ -18,9 +18,11 @@ def of_one_block(**changes: object) -> NetworkSpec:
     return replace(PHOTOS, blocks=(first, replace(second, **changes)))  # type: ignore[arg-type]
 
 
+AVERAGED = replace(PHOTOS.blocks[0], pool=PHOTOS.blocks[2].pool)
 SPECS = {
     "paper": PHOTOS,
     "pairs from all": replace(PHOTOS, readout_from="all", on_off=True, wide=WideSpec(8)),
+    "power of averages": replace(PHOTOS, blocks=(AVERAGED, *PHOTOS.blocks[1:]), on_off=True),
     "relu": of_one_block(activation="relu"),
     "no norm": of_one_block(batch_norm=False),
     "groups": of_one_block(groups=2),

@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from plastorch.hebbian.layers import at_least_float32
 from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
+from plastorch.hebbian.pair_kernels import pooled_pairs
 from plastorch.hebbian.winograd import convolve, transformed
 
 CHANNELS = 16
@@ -62,6 +63,15 @@ class FoldedBlock(SoftHebbBlock):
         if self.products is None or torch.is_autocast_enabled(x.device.type):
             return at_least_float32(F.conv2d(x, self.weight, self.bias))
         return convolve(x, self.products, self.bias)
+
+    def activate_pairs(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Activates and pools ON neurons, then OFF neurons; on CPUs in one pass over the maps."""
+        pool, power = self.spec.pool, self._power
+        single = u.is_cpu and u.dtype == torch.float32 and not u.requires_grad
+        if not single or (pool.kind == "avg" and power != 1):
+            return super().activate_pairs(u)
+        on, off = pooled_pairs(u, pool)
+        return (on, off) if power == 1 else (on.pow_(power), off.pow_(power))
 
     def _center(self, u: Tensor) -> Tensor:
         return u

@@ -67,13 +67,15 @@ class SoftHebbBlock(nn.Module):
         centered = self._center(u)
         return self._rectify(centered), self._rectify(-centered)
 
+    @property
+    def _power(self) -> float:
+        return 1.0 if self.spec.activation == "relu" else self.spec.triangle_power
+
     def _center(self, u: Tensor) -> Tensor:
         return u if self.spec.activation == "relu" else center(u)
 
     def _rectify(self, centered: Tensor) -> Tensor:
-        pool, power = self.spec.pool, self.spec.triangle_power
-        if self.spec.activation == "relu":
-            power = 1.0
+        pool, power = self.spec.pool, self._power
         if pool.kind == "avg":
             rectified = centered.relu()
             return pool(rectified if power == 1 else rectified.pow(power))
