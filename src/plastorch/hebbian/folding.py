@@ -44,11 +44,14 @@ def folded(net: SoftHebbNet) -> SoftHebbNet:
 
 
 class FoldedBlock(SoftHebbBlock):
-    """A frozen block whose pre-activations are already normalized and centered."""
+    """A frozen block whose pre-activations are already centered.
+
+    Products in half precision are those of the block itself, so that both round alike.
+    """
 
     def __init__(self, block: SoftHebbBlock) -> None:
         nn.Module.__init__(self)
-        self.spec, self.conv = block.spec, block.conv
+        self.block, self.spec, self.conv = block, block.spec, block.conv
         weight, bias = _with_norm(block)
         if block.spec.activation == "triangle":
             weight, bias = weight - weight.mean(dim=0), bias - bias.mean()
@@ -59,8 +62,10 @@ class FoldedBlock(SoftHebbBlock):
 
     def pre_activation(self, x: Tensor) -> Tensor:
         """Returns u [B, K, H, W] of maps [B, C, H, W], less its mean over channels."""
+        if torch.is_autocast_enabled(x.device.type):
+            return self.block._center(self.block.pre_activation(x))
         x = self.conv._padded(x)
-        if self.products is None or torch.is_autocast_enabled(x.device.type):
+        if self.products is None:
             return at_least_float32(F.conv2d(x, self.weight, self.bias))
         return convolve(x, self.products, self.bias)
 
