@@ -65,7 +65,7 @@ class FeatureExtraction(Phase):
 
     @cached_property
     def _frozen(self) -> SoftHebbNet:
-        return folded(self.net.eval())
+        return folded(self.net)
 
     def _features(self, images: Tensor) -> Tensor:
         device, mine = self.net.readout.weight.device, part(torch.arange(len(images)))

@@ -1,6 +1,7 @@
 """Frozen networks made fast: what is linear in a block becomes a part of its weights."""
 
 from copy import copy
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -24,10 +25,11 @@ def folded(net: SoftHebbNet) -> SoftHebbNet:
     precision. Blocks with several groups or ``pre_triangle`` stay as they are.
 
     Args:
-        net: trained network; later changes of it aren't seen.
+        net: trained network, switched to eval mode; its blocks must not change from now on.
 
     Returns:
-        Network in eval mode, for ``features``; it shares the readout and the wide layer.
+        Network for ``features``, which shares the readout and the wide layer; of a folded network,
+        an equal one.
 
     Example:
         >>> net = SoftHebbNet.from_preset("cifar10", depth=2, width="quarter").eval()
@@ -36,33 +38,42 @@ def folded(net: SoftHebbNet) -> SoftHebbNet:
         >>> bool((features - own).abs().max() < 1e-4 * own.max())
         True
     """
-    found = copy(net)
+    found = copy(net.eval())
     found._modules = dict(net._modules)
-    blocks = (block if _unfoldable(block) else FoldedBlock(block) for block in blocks_of(net))
+    blocks = (block if _stays(block) else FoldedBlock(block) for block in blocks_of(net))
     found.blocks = nn.ModuleList(blocks)
     return found.eval()
 
 
 class FoldedBlock(SoftHebbBlock):
-    """A frozen block whose pre-activations are already normalized and centered."""
+    """A frozen block whose pre-activations are already centered.
+
+    Products in half precision are those of the block itself, so that both round alike.
+    """
 
     def __init__(self, block: SoftHebbBlock) -> None:
         nn.Module.__init__(self)
-        self.spec, self.conv = block.spec, block.conv
+        self.block, self.spec, self.conv = block, block.spec, block.conv
         weight, bias = _with_norm(block)
         if block.spec.activation == "triangle":
             weight, bias = weight - weight.mean(dim=0), bias - bias.mean()
         dtype = block.conv.weight.dtype
         self.weight = weight.to(dtype, memory_format=torch.channels_last)
         self.bias = bias.to(dtype)
-        self.products = transformed(self.weight) if _suits_winograd(block) else None
+
+    @cached_property
+    def _winograd(self) -> Tensor | None:
+        """Weights in Winograd's form, which half precision doesn't need."""
+        return transformed(self.weight) if _suits_winograd(self.block) else None
 
     def pre_activation(self, x: Tensor) -> Tensor:
         """Returns u [B, K, H, W] of maps [B, C, H, W], less its mean over channels."""
+        if torch.is_autocast_enabled(x.device.type):
+            return self.block._center(self.block.pre_activation(x))
         x = self.conv._padded(x)
-        if self.products is None or torch.is_autocast_enabled(x.device.type):
+        if self._winograd is None:
             return at_least_float32(F.conv2d(x, self.weight, self.bias))
-        return convolve(x, self.products, self.bias)
+        return convolve(x, self._winograd, self.bias)
 
     def activate_pairs(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Activates and pools ON neurons, then OFF neurons; on CPUs in one pass over the maps."""
@@ -77,8 +88,8 @@ class FoldedBlock(SoftHebbBlock):
         return u
 
 
-def _unfoldable(block: SoftHebbBlock) -> bool:
-    return block.spec.groups > 1 or block.spec.pre_triangle
+def _stays(block: SoftHebbBlock) -> bool:
+    return isinstance(block, FoldedBlock) or block.spec.groups > 1 or block.spec.pre_triangle
 
 
 def _suits_winograd(block: SoftHebbBlock) -> bool:

@@ -45,7 +45,7 @@ BEST: Mapping[Data, Mapping[str, Any]] = {
         "renewed_views": True,
     },
     "cifar10": {
-        "channels": (96, 768, 1536),
+        "channels": (96, 768, 1024),
         "readout_from": "all",
         "on_off": True,
         "standardized": True,

@@ -19,9 +19,9 @@ from plastorch.experiments.softhebb.analysis import Analyses, some_images
 from plastorch.experiments.softhebb.claims import claims
 from plastorch.experiments.softhebb.config import SoftHebbConfig
 from plastorch.experiments.softhebb.images import (
-    EPOCHS_PER_VIEW,
     augmentation,
     changed,
+    epochs_per_view,
     jitter,
     load,
     some,
@@ -31,6 +31,7 @@ from plastorch.experiments.softhebb.images import (
 from plastorch.hebbian.analysis.sensitivity import SWEPT, SensitivitySweep, Setting
 from plastorch.hebbian.backprop import BackpropTraining, classify
 from plastorch.hebbian.features import FeatureExtraction, augmented, cached, deviation_of, mean_of
+from plastorch.hebbian.folding import folded
 from plastorch.hebbian.neighbors import NeighborReadout
 from plastorch.hebbian.networks import SoftHebbNet, blocks_of
 from plastorch.hebbian.presets import preset
@@ -186,8 +187,10 @@ def _plain(
         octets = features.view(torch.uint8)  # torch can't index some of the narrow types
         return lambda rows: octets[rows.to(octets.device)].view(features.dtype)
 
+    frozen = folded(net)
+
     def source(rows: Tensor) -> Tensor:
-        extraction = FeatureExtraction(net, images.train_images[rows])
+        extraction = FeatureExtraction(frozen, images.train_images[rows])
         with autocast(config.precision, context.device):
             while extraction.position < extraction.total:
                 extraction.step()
@@ -213,7 +216,7 @@ def _renewal(
 
     def renew(epoch: int) -> None:
         nonlocal kept
-        view = 1 + epoch // EPOCHS_PER_VIEW
+        view = 1 + epoch // epochs_per_view(config)
         if view != kept:
             with autocast(config.precision, context.device):
                 train.replace_last(changed(config, images, context.seed, view))
