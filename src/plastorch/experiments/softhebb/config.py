@@ -45,7 +45,6 @@ BEST: Mapping[Data, Mapping[str, Any]] = {
         "renewed_views": True,
     },
     "cifar10": {
-        "channels": (96, 768, 1024),
         "readout_from": "all",
         "on_off": True,
         "standardized": True,
@@ -132,9 +131,8 @@ class SoftHebbConfig(Settings):
         centered: subtract the mean of features over the training set before dropout and learning.
         standardized: also divide features by their standard deviation.
         renewed_views: the readout learns from each image as it is and from one other view, drawn
-            again every fourth epoch (digits: rotated, scaled, shifted and bent) or every second
-            one (photos: shifted by up to four pixels, and mirrored at random), instead of from
-            fixed views.
+            again every fourth epoch, instead of from fixed views: digits are rotated, scaled,
+            shifted and bent, photos shifted by up to four pixels and mirrored at random.
         preset: "best" takes our best value of each setting that isn't given, "fast" the best for
             training in a few minutes; see "Beyond the paper" in the documentation.
         sweep: after training, train many such networks on up to 10,000 images over a range of

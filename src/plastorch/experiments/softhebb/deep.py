@@ -19,9 +19,9 @@ from plastorch.experiments.softhebb.analysis import Analyses, some_images
 from plastorch.experiments.softhebb.claims import claims
 from plastorch.experiments.softhebb.config import SoftHebbConfig
 from plastorch.experiments.softhebb.images import (
+    EPOCHS_PER_VIEW,
     augmentation,
     changed,
-    epochs_per_view,
     jitter,
     load,
     some,
@@ -216,7 +216,7 @@ def _renewal(
 
     def renew(epoch: int) -> None:
         nonlocal kept
-        view = 1 + epoch // epochs_per_view(config)
+        view = 1 + epoch // EPOCHS_PER_VIEW
         if view != kept:
             with autocast(config.precision, context.device):
                 train.replace_last(changed(config, images, context.seed, view))

@@ -15,7 +15,7 @@ from plastorch.hebbian.train import Augment
 
 VIEWS = 9
 """Number of views of each training digit for the readout, whose features are kept."""
-PHOTO_EPOCHS_PER_VIEW, DIGIT_EPOCHS_PER_VIEW = 2, 4
+EPOCHS_PER_VIEW = 4
 """Number of readout epochs until views are renewed, if they are."""
 SHIFT = 4
 """Maximum shift of renewed photos along each axis, pixels."""
@@ -57,11 +57,6 @@ def views_of(config: SoftHebbConfig, images: Tensor, seed: int) -> Tensor:
     if config.preset_data != "mnist":
         return torch.cat([images, images.flip(3)]) if config.mirrored else images
     return torch.cat([images, *(changed(config, images, seed, view) for view in range(1, VIEWS))])
-
-
-def epochs_per_view(config: SoftHebbConfig) -> int:
-    """Returns the number of readout epochs until views are renewed."""
-    return DIGIT_EPOCHS_PER_VIEW if config.preset_data == "mnist" else PHOTO_EPOCHS_PER_VIEW
 
 
 def changed(config: SoftHebbConfig, images: Tensor, seed: int, view: int) -> Tensor:
