@@ -22,7 +22,6 @@ from plastorch.experiments.softhebb import deep as softhebb
 from plastorch.experiments.softhebb import images as softhebb_images
 from plastorch.experiments.softhebb.claims import PUBLISHED, claims
 from plastorch.experiments.softhebb.config import (
-    BEST,
     Cifar10Config,
     Cifar100Config,
     ImageNetConfig,
