@@ -22,6 +22,7 @@ from plastorch.experiments.softhebb import deep as softhebb
 from plastorch.experiments.softhebb import images as softhebb_images
 from plastorch.experiments.softhebb.claims import PUBLISHED, claims
 from plastorch.experiments.softhebb.config import (
+    BEST,
     Cifar10Config,
     Cifar100Config,
     ImageNetConfig,
@@ -96,6 +97,7 @@ def test_the_preset_best_takes_the_place_of_defaults() -> None:
     assert Cifar10Config(**asdict(best)) == best  # as a resumed run reads it
     for config in (Cifar100Config, partial(MnistConfig, dataset="fashion-mnist")):
         other = asdict(config(preset="best"))
+        assert {name: other[name] for name in BEST["cifar100"]} == BEST["cifar100"]
         assert other["mirrored"] and other["centered"] and other["on_off"]
         with pytest.raises(InputError, match="preset is 'fast'; expected paper or best for"):
             config(preset="fast")

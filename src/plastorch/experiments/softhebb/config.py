@@ -32,25 +32,18 @@ _OF_PHOTOS: Mapping[str, Any] = {
     "mirrored": True,
     "centered": True,
 }
+_RENEWED_VIEWS: Mapping[str, Any] = {
+    "readout_from": "all",
+    "on_off": True,
+    "standardized": True,
+    "readout_learning_rate": 1e-4,
+    "dropout": 0.25,
+    "renewed_views": True,
+}
 BEST: Mapping[Data, Mapping[str, Any]] = {
-    "mnist": {
-        "depth": 3,
-        "readout_epochs": 50,
-        "precision": "bf16",
-        "readout_from": "all",
-        "on_off": True,
-        "standardized": True,
-        "readout_learning_rate": 1e-4,
-        "dropout": 0.25,
-        "renewed_views": True,
-    },
+    "mnist": {**_RENEWED_VIEWS, "depth": 3, "readout_epochs": 50, "precision": "bf16"},
     "cifar10": {
-        "readout_from": "all",
-        "on_off": True,
-        "standardized": True,
-        "readout_learning_rate": 1e-4,
-        "dropout": 0.25,
-        "renewed_views": True,
+        **_RENEWED_VIEWS,
         "whitening": 5.0,
         "unsupervised_share": 0.4,
         "readout_epochs": 24,
