@@ -102,7 +102,7 @@ def test_standardized_training_equals_plain_training_on_standardized_features() 
         -3, 3, 16
     )
     mean = mean_of(x)
-    deviation = deviation_of(x, mean, batch_size=7)
+    deviation = deviation_of(x, mean)
     floor = x.std(dim=0, correction=0).mean() / 10
     torch.testing.assert_close(deviation, x.std(dim=0, correction=0).clamp_min(floor))
     torch.manual_seed(1)
@@ -349,7 +349,7 @@ def test_predict_is_the_readouts_best_class() -> None:
     readout = nn.Linear(16, 3)
     predicted = predict(readout, x.half())
     assert torch.equal(predicted, readout(x.half().float()).argmax(1))
-    torch.testing.assert_close(scores(readout, x.half(), 7), readout(x.half().float()))
+    torch.testing.assert_close(scores(readout, x.half()), readout(x.half().float()))
 
 
 BAD = [

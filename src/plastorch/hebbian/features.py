@@ -15,6 +15,8 @@ from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.train import Augment
 from plastorch.learning.phases import Phase
 
+CACHED_ROWS = 50
+"""Number of rows that are converted to float32 at a time, so that they fit into a cache."""
 FeatureSource = Callable[[Tensor, torch.Generator], Tensor]
 """Function that takes rows of the training set and a generator, and returns features [B, F], of any
 float type, for this worker's part of the rows."""
@@ -98,25 +100,24 @@ def cached(features: Tensor, views: int = 1) -> FeatureSource:
     return source
 
 
-def mean_of(features: Tensor, batch_size: int = 1000) -> Tensor:
+def mean_of(features: Tensor) -> Tensor:
     """Returns the mean [F] of features [N, F] of any float type, in float32."""
-    sums = [
-        part.float().sum(dim=0, dtype=torch.float64) for part in torch.split(features, batch_size)
-    ]
-    return (torch.stack(sums).sum(dim=0) / len(features)).float()
+    total = features.new_zeros(features.shape[1], dtype=torch.float64)
+    for rows in torch.split(features, CACHED_ROWS):
+        total += rows.float().sum(dim=0)
+    return (total / len(features)).float()
 
 
-def deviation_of(features: Tensor, mean: Tensor, batch_size: int = 1000) -> Tensor:
+def deviation_of(features: Tensor, mean: Tensor) -> Tensor:
     """Returns the standard deviation [F] of features [N, F] about their mean, in float32.
 
     It is at least a tenth of the average deviation, so that division by it doesn't blow up features
     that are nearly constant.
     """
-    sums = [
-        (part.float() - mean).square_().sum(dim=0, dtype=torch.float64)
-        for part in torch.split(features, batch_size)
-    ]
-    deviation = (torch.stack(sums).sum(dim=0) / len(features)).sqrt()
+    total = features.new_zeros(features.shape[1], dtype=torch.float64)
+    for rows in torch.split(features, CACHED_ROWS):
+        total += (rows.float() - mean).square_().sum(dim=0)
+    deviation = (total / len(features)).sqrt()
     return deviation.clamp_min(deviation.mean() / 10).float()
 
 

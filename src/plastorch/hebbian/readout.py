@@ -11,7 +11,7 @@ from plastorch.engine.distributed import check_parts, part, sum_over_workers
 from plastorch.engine.errors import InputError, check_finite, check_one_of, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
-from plastorch.hebbian.features import FeatureSource
+from plastorch.hebbian.features import CACHED_ROWS, FeatureSource
 from plastorch.hebbian.optim import ReadoutSchedule, readout_rate
 from plastorch.hebbian.readout_kernels import standardize_and_drop
 from plastorch.hebbian.streams import Stream
@@ -134,8 +134,7 @@ class ReadoutTraining(Phase):
     @torch.no_grad()
     def _update(self, features: Tensor, labels: Tensor, count: int) -> Tensor:
         """Takes an Adam step on this worker's part of ``count`` rows; returns [loss, hits] sums."""
-        # In this order, the product of so few neurons takes half as long.
-        logits = torch.addmm(self.readout.bias.unsqueeze(1), self.readout.weight, features.T).T
+        logits = _logits(self.readout, features)
         log_probability = F.log_softmax(logits, dim=1)
         error = log_probability.exp()
         error.sub_(F.one_hot(labels, error.shape[1]))
@@ -199,10 +198,17 @@ class DropoutMask:
         return words.view(torch.uint8)[: rows * width].view(rows, width)
 
 
+def _logits(readout: nn.Linear, features: Tensor) -> Tensor:
+    # In this order, the product of so few neurons takes half as long.
+    return torch.addmm(readout.bias.unsqueeze(1), readout.weight, features.T).T
+
+
 @torch.no_grad()
-def scores(readout: nn.Linear, features: Tensor, batch_size: int = 1000) -> Tensor:
+def scores(readout: nn.Linear, features: Tensor) -> Tensor:
     """Returns logits [N, classes] of a readout for features [N, F] of any float type."""
-    return torch.cat([readout(part.float()) for part in torch.split(features, batch_size)])
+    return torch.cat(
+        [_logits(readout, rows.float()) for rows in torch.split(features, CACHED_ROWS)]
+    )
 
 
 def predict(readout: nn.Linear, features: Tensor) -> Tensor:
