@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 
 import plastorch
 from plastorch.engine.errors import InputError
-from plastorch.hebbian.whitening import PatchWhitening, whitening
+from plastorch.hebbian.whitening import PatchWhitening, triangular_whitening, whitening
 
 
 def correlated(count: int, size: int, seed: int = 0) -> torch.Tensor:
@@ -44,6 +44,20 @@ def test_matrix_is_symmetric_and_scales_inversely(
     scaled_mean, scaled = whitening(scale * patches, regularization)
     torch.testing.assert_close(scaled_mean, scale * mean)
     torch.testing.assert_close(scaled, matrix / scale)
+
+
+@given(st.integers(1, 6), st.floats(0.01, 1), st.integers(0, 99))
+def test_triangular_whitening_is_a_rotation_away(
+    size: int, regularization: float, seed: int
+) -> None:
+    patches = correlated(30, size, seed)
+    mean, matrix = whitening(patches, regularization)
+    same_mean, root = triangular_whitening(patches, regularization)
+    torch.testing.assert_close(same_mean, mean)
+    assert torch.equal(root, root.tril())
+    rotation = torch.linalg.inv(root) @ torch.linalg.inv(matrix)
+    unit = torch.eye(size, dtype=torch.float64)
+    torch.testing.assert_close(rotation @ rotation.mT, unit, rtol=0, atol=1e-9)
 
 
 def test_fewer_patches_than_pixels_are_whitened_in_the_directions_that_they_span() -> None:
@@ -130,6 +144,10 @@ def test_plastic_layer_behind_it_settles() -> None:
         (lambda: PatchWhitening(1, 3).fit(torch.rand(2, 1, 8, 8), patches=0), "patches is 0"),
         (lambda: whitening(torch.rand(1, 4)), "patches are 1; expected at least 2"),
         (lambda: whitening(torch.rand(9, 4), 0.0), "regularization is 0.0"),
+        (
+            lambda: triangular_whitening(torch.tensor([[-1.0], [0.0], [1.0]]).repeat(1, 2), 1e-20),
+            "regularization is 1e-20",
+        ),
         (lambda: whitening(torch.full((9, 4), torch.nan)), "patches"),
     ],
 )

@@ -5,6 +5,7 @@ from typing import get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.linalg import solve_triangular
 
 from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.engine.run import Record
@@ -15,7 +16,7 @@ from plastorch.hebbian.presets import Rule
 from plastorch.hebbian.rule import Competition
 from plastorch.hebbian.sampling import input_patches
 from plastorch.hebbian.streams import Stream
-from plastorch.hebbian.whitening import whitening
+from plastorch.hebbian.whitening import triangular_whitening
 from plastorch.hebbian.wide import TEMPERATURE
 from plastorch.hebbian.wide_training import BATCH, FIRST_LENGTH, RATE
 from plastorch.learning import learn
@@ -30,10 +31,11 @@ PASSES = 5
 class WhitenedTraining(Phase):
     """Training of a network's later blocks, each on whitened patches of its normalized input.
 
-    A patch p is seen as Z (p - m), divided by its length, with the mean m and the whitening matrix
-    Z of all patches (:func:`plastorch.hebbian.whitening.whitening`). Neurons W start from such
-    patches and learn by SoftHebb. Then Z becomes a part of the block's weights, W Z, so inference
-    is that of any other block. One :meth:`step` trains one block, on whose output the next depends.
+    A patch p is seen as L⁻¹ (p - m), divided by its length, with the mean m and the triangular
+    matrix L of all patches (:func:`plastorch.hebbian.whitening.triangular_whitening`). Neurons W
+    start from such patches and learn by SoftHebb, which is the same in rotated patches, such as
+    those of "ZCA". Then L⁻¹ becomes a part of the block's weights, W L⁻¹, so inference is that of
+    any other block. One :meth:`step` trains one block, on whose output the next depends.
 
     Args:
         net: network whose first blocks are trained; it is changed in place.
@@ -87,13 +89,14 @@ class WhitenedTraining(Phase):
         random = stream(self.seed, Stream.WHITENED, self.position)
         seen = torch.randperm(len(self.images), generator=random)[:IMAGES]
         patches = input_patches(self.net, number, self.images[seen], PATCHES, random).flatten(1)
-        mean, matrix = whitening(patches, self.regularization)
-        white = patches.sub_(mean) @ matrix
+        mean, root = triangular_whitening(patches, self.regularization)
+        white = solve_triangular(root.T, patches.sub_(mean), upper=True, left=False)
         F.normalize(white, out=white)
         weight = blocks_of(self.net)[number].conv.weight
         neurons = self._neurons(white, len(weight), random)
         # Normalized inputs have means near 0, so responses to m are left out.
-        weight.copy_((neurons @ matrix).view_as(weight))
+        folded = solve_triangular(root, neurons, upper=False, left=False)
+        weight.copy_(folded.view_as(weight))
         self.position += 1
         radius = neurons.norm(dim=1)
         return [

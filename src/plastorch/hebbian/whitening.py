@@ -38,6 +38,38 @@ def whitening(patches: Tensor, regularization: float = 0.1) -> tuple[Tensor, Ten
         >>> bool((torch.cov(white.T) - torch.eye(5)).abs().max() < 0.05)
         True
     """
+    mean, covariance, least = _regularized(patches, regularization)
+    values, vectors = torch.linalg.eigh(covariance)
+    scale = values.clamp_min(least).rsqrt()
+    return mean.to(patches), ((vectors * scale) @ vectors.T).to(patches)
+
+
+def triangular_whitening(patches: Tensor, regularization: float = 0.1) -> tuple[Tensor, Tensor]:
+    """Returns mean m [n] and lower triangular L [n, n] of patches [N, n]: L⁻¹ (p - m) is white.
+
+    L Lᵀ = C + r v I. Such patches differ from those that :func:`whitening` makes by a rotation, and
+    take much less time where n is large. Arguments and errors are the same; a regularization too
+    small for L to exist is one as well.
+
+    Example:
+        >>> patches = torch.randn(1000, 5) @ torch.randn(5, 5)
+        >>> mean, root = triangular_whitening(patches, regularization=1e-6)
+        >>> white = torch.linalg.solve_triangular(root.T, patches - mean, upper=True, left=False)
+        >>> bool((torch.cov(white.T) - torch.eye(5)).abs().max() < 0.05)
+        True
+    """
+    mean, covariance, _ = _regularized(patches, regularization)
+    root, failed = torch.linalg.cholesky_ex(covariance)
+    if failed:
+        raise InputError(
+            f"regularization is {regularization}; expected a larger one: with it, there are "
+            "directions without variance"
+        )
+    return mean.to(patches), root.to(patches)
+
+
+def _regularized(patches: Tensor, regularization: float) -> tuple[Tensor, Tensor, float]:
+    """Returns mean, C + r v I and r v, in double precision."""
     check_positive(regularization=regularization)
     check_finite(patches=patches)
     if len(patches) < 2:
@@ -46,9 +78,9 @@ def whitening(patches: Tensor, regularization: float = 0.1) -> tuple[Tensor, Ten
     variance = float(covariance.diagonal().mean())
     if not variance > 0:
         raise InputError("patches are all the same; expected some variance to whiten")
-    values, vectors = torch.linalg.eigh(covariance)
-    scale = (values.clamp_min(0) + regularization * variance).rsqrt()
-    return mean.to(patches), ((vectors * scale) @ vectors.T).to(patches)
+    least = regularization * variance
+    covariance.diagonal().add_(least)
+    return mean, covariance, least
 
 
 def _moments(patches: Tensor) -> tuple[Tensor, Tensor]:
