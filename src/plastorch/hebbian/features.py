@@ -15,7 +15,7 @@ from plastorch.hebbian.networks import SoftHebbNet
 from plastorch.hebbian.train import Augment
 from plastorch.learning.phases import Phase
 
-CACHED_ROWS = 50
+ROWS_AT_ONCE = 50
 """Number of rows that are converted to float32 at a time, so that they fit into a cache."""
 FeatureSource = Callable[[Tensor, torch.Generator], Tensor]
 """Function that takes rows of the training set and a generator, and returns features [B, F], of any
@@ -103,7 +103,7 @@ def cached(features: Tensor, views: int = 1) -> FeatureSource:
 def mean_of(features: Tensor) -> Tensor:
     """Returns the mean [F] of features [N, F] of any float type, in float32."""
     total = features.new_zeros(features.shape[1], dtype=torch.float64)
-    for rows in torch.split(features, CACHED_ROWS):
+    for rows in torch.split(features, ROWS_AT_ONCE):
         total += rows.float().sum(dim=0)
     return (total / len(features)).float()
 
@@ -115,7 +115,7 @@ def deviation_of(features: Tensor, mean: Tensor) -> Tensor:
     that are nearly constant.
     """
     total = features.new_zeros(features.shape[1], dtype=torch.float64)
-    for rows in torch.split(features, CACHED_ROWS):
+    for rows in torch.split(features, ROWS_AT_ONCE):
         total += (rows.float() - mean).square_().sum(dim=0)
     deviation = (total / len(features)).sqrt()
     return deviation.clamp_min(deviation.mean() / 10).float()

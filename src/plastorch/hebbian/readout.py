@@ -11,7 +11,7 @@ from plastorch.engine.distributed import check_parts, part, sum_over_workers
 from plastorch.engine.errors import InputError, check_finite, check_one_of, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
-from plastorch.hebbian.features import CACHED_ROWS, FeatureSource
+from plastorch.hebbian.features import ROWS_AT_ONCE, FeatureSource
 from plastorch.hebbian.optim import ReadoutSchedule, readout_rate
 from plastorch.hebbian.readout_kernels import standardize_and_drop
 from plastorch.hebbian.streams import Stream
@@ -207,7 +207,7 @@ def _logits(readout: nn.Linear, features: Tensor) -> Tensor:
 def scores(readout: nn.Linear, features: Tensor) -> Tensor:
     """Returns logits [N, classes] of a readout for features [N, F] of any float type."""
     return torch.cat(
-        [_logits(readout, rows.float()) for rows in torch.split(features, CACHED_ROWS)]
+        [_logits(readout, rows.float()) for rows in torch.split(features, ROWS_AT_ONCE)]
     )
 
 
