@@ -102,6 +102,8 @@ def _config(result: dict[str, Any]) -> SoftHebbConfig:
     config = kind(**{k: v for k, v in result["config"].items() if k in names})
     if config.validation:
         raise InputError(f"validation is {config.validation}; expected 0: all training images")
+    if config.networks > 1:
+        raise InputError(f"networks is {config.networks}; expected 1")
     return config
 
 
@@ -112,7 +114,7 @@ def _network(run: RunFolder, config: SoftHebbConfig, images: ImageSet) -> SoftHe
         raise InputError(f"{run.checkpoint} has no network at the end of its training")
     channels, side = images.train_images.shape[1:3]
     net = SoftHebbNet(config.spec(), channels, side, len(images.classes))
-    restore(net, under(found[0], "model."), run.checkpoint)
+    restore(net, under(found[0], "model.0."), run.checkpoint)
     return net
 
 

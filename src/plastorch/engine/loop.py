@@ -68,7 +68,8 @@ class Loop:
 
     If the folder has a checkpoint, the loop restores the model and skips what was done; later
     numbers are those of a run without interruption. Of several workers, all do all steps, and only
-    the first one writes and shows progress.
+    the first one writes and shows progress. ``suffix`` is the ending of the names of phases from
+    now on; it tells apart those of several networks.
     """
 
     interval_s = 20.0
@@ -79,6 +80,7 @@ class Loop:
     def __init__(self, run: RunFolder, model: nn.Module) -> None:
         self.run_folder, self.model = run, model
         self.seconds: dict[str, float] = {}
+        self.suffix = ""
         self._done: list[str] = []
         self._current: tuple[str, int, dict[str, Tensor]] | None = None
         self._stop = False
@@ -109,6 +111,7 @@ class Loop:
 
     def run(self, phase: Phase) -> None:
         """Runs a phase, or skips it if it was done; saves a checkpoint before Interrupted."""
+        phase.name += self.suffix
         if phase.name in self._done:
             return
         if self._current is not None and self._current[0] == phase.name:
@@ -129,6 +132,7 @@ class Loop:
 
     def recompute(self, phase: Phase) -> None:
         """Runs a phase whose result is in no checkpoint: it starts anew in each session."""
+        phase.name += self.suffix
         with closing(self._steps(phase)) as steps:
             for _ in steps:
                 if self._stop:

@@ -57,6 +57,8 @@ class Stream(IntEnum):
     """Patches that a wide layer learns from."""
     WHITENED = 25
     """Patches that a block learns from after they were whitened."""
+    NETWORK = 26
+    """Seed of a network other than the first of several."""
 
 
 @unique

@@ -22,8 +22,8 @@ from plastorch.hebbian.wide_training import BATCH, FIRST_LENGTH, RATE
 from plastorch.learning import learn
 from plastorch.learning.phases import Phase, set_rate
 
-IMAGES, PATCHES = 8000, 60_000
-"""Largest number of images that patches are cut out of, and number of patches."""
+IMAGES, PATCHES, PER_IMAGE = 8000, 60_000, 30
+"""Largest number of images that patches are cut out of, of patches, and of patches per image."""
 PASSES = 5
 """Number of passes over all patches."""
 
@@ -88,7 +88,8 @@ class WhitenedTraining(Phase):
         number = self.first + self.position
         random = stream(self.seed, Stream.WHITENED, self.position)
         seen = torch.randperm(len(self.images), generator=random)[:IMAGES]
-        patches = input_patches(self.net, number, self.images[seen], PATCHES, random).flatten(1)
+        count = min(PATCHES, PER_IMAGE * len(seen))
+        patches = input_patches(self.net, number, self.images[seen], count, random).flatten(1)
         mean, root = triangular_whitening(patches, self.regularization)
         white = solve_triangular(root.T, patches.sub_(mean), upper=True, left=False)
         F.normalize(white, out=white)

@@ -5,7 +5,7 @@ Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from plastorch.engine.device import Precision, check_memory
 from plastorch.engine.errors import InputError
@@ -15,6 +15,7 @@ from plastorch.experiments.preset_defaults import (
     Fraction,
     Positive,
     PositiveShare,
+    Range,
     Rate,
     Settings,
     Size,
@@ -48,6 +49,7 @@ BEST: Mapping[Data, Mapping[str, Any]] = {
         "unsupervised_share": 0.4,
         "readout_epochs": 24,
         "readout_schedule": "linear",
+        "networks": 2,
     },
     "cifar100": _OF_PHOTOS,
     "fashion-mnist": _OF_PHOTOS,
@@ -126,6 +128,8 @@ class SoftHebbConfig(Settings):
         renewed_views: the readout learns from each image as it is and from one other view, drawn
             again every fourth epoch, instead of from fixed views: digits are rotated, scaled,
             shifted and bent, photos shifted by up to four pixels and mirrored at random.
+        networks: number of networks, each with its own random weights, images to learn from and
+            views, whose class scores are added; trained one after the other.
         preset: "best" takes our best value of each setting that isn't given, "fast" the best for
             training in a few minutes; see "Beyond the paper" in the documentation.
         sweep: after training, train many such networks on up to 10,000 images over a range of
@@ -161,6 +165,7 @@ class SoftHebbConfig(Settings):
     centered: bool = False
     standardized: bool = False
     renewed_views: bool = False
+    networks: Annotated[int, Range(1, 100)] = 1
     preset: Literal["paper", "best", "fast"] = "paper"
     sweep: Literal["none", "temperature", "radius"] = "none"
 
@@ -176,6 +181,7 @@ class SoftHebbConfig(Settings):
                 "mirrored",
                 *STATISTICS,
                 "renewed_views",
+                "networks",
             )
             self._expect_defaults(*of_local_learning)
         for name in STATISTICS:
@@ -202,7 +208,7 @@ class SoftHebbConfig(Settings):
                 f"renewed_views is True; expected False for {self.preset_data}: its images are "
                 "augmented again each time"
             )
-        self._check_batches()
+        self._check_sizes()
 
     def preset_settings(self) -> Mapping[str, Any]:
         """Returns the settings of the chosen preset."""
@@ -230,9 +236,14 @@ class SoftHebbConfig(Settings):
                 f"channels is {self.channels}; expected None, as width is {self.width!r}"
             )
 
-    def _check_batches(self) -> None:
-        """Raises InputError if the first block's outputs for a batch don't fit in memory."""
-        image = 2 * 4 * self.spec().blocks[0].out_channels * IMAGES[self.preset_data][1] ** 2
+    def _check_sizes(self) -> None:
+        """Raises InputError if weights, or the first block's outputs for a batch, don't fit."""
+        blocks, channels, weights = self.spec().blocks, IMAGES[self.preset_data][0], 0
+        for block in blocks:
+            weights += channels * block.out_channels * block.kernel_size**2 // block.groups
+            channels = block.out_channels
+        check_memory(4 * self.networks * weights, networks=self.networks)
+        image = 2 * 4 * blocks[0].out_channels * IMAGES[self.preset_data][1] ** 2
         check_memory(self.batch_size * image, batch_size=self.batch_size)
         if self.rule == "backprop" or self.preset_data in AUGMENTED:
             size = self.readout_batch_size

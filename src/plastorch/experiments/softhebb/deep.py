@@ -4,10 +4,11 @@ Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from plastorch.data import ImageSet
 from plastorch.engine.device import autocast, fast_matmul
@@ -52,36 +53,82 @@ def measure(config: SoftHebbConfig, context: Context) -> dict[str, Any]:
         images = images.validation_split(config.validation, context.seed)
     spec = config.spec()
     channels, side = images.train_images.shape[1:3]
-    net = SoftHebbNet(
-        spec, channels, side, len(images.classes), generator=stream(context.seed, Stream.WEIGHTS)
-    )
+    nets = [
+        SoftHebbNet(
+            spec, channels, side, len(images.classes), generator=stream(seed, Stream.WEIGHTS)
+        )
+        for seed in _seeds(config, context)
+    ]
     if context.quick:
-        config, images = some(config, images, net, context.seed)
+        config, images = some(config, images, nets, context.seed)
     if images.notice:
         context.tell(images.notice)
-    net.to(context.device)
-    loop = Loop(context.run, net)
+    loop = Loop(context.run, nn.ModuleList(nets).to(context.device))
     started = context.start(config, images.description())
     with fast_matmul():
         train = _train_end_to_end if config.rule == "backprop" else _train_locally
-        predicted, found = train(config, context, images, net, loop)
+        predicted, found = train(config, context, images, nets, loop)
         if config.sweep != "none":
             loop.run(_sweep(config.sweep, config, context, images))
-        analyses = Analyses(net, images, context.seed, fields=config.rule != "random")
+        analyses = Analyses(nets[0], images, context.seed, fields=config.rule != "random")
         loop.recompute(analyses)
     table = confusions(predicted, images.test_labels.cpu(), len(images.classes))
     context.run.write_arrays({"confusion": table} | analyses.arrays)
     metrics = (
-        {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(config, net)
+        {"test_accuracy": accuracy(predicted, images.test_labels)} | found | _radii(config, nets[0])
     )
     judged = claims(config, images, context.quick, metrics["test_accuracy"])
     return context.finish(started, loop, metrics, judged)
 
 
+def _seeds(config: SoftHebbConfig, context: Context) -> list[int]:
+    """Returns the seed of each network; that of the first one is the run's."""
+    others = (stream(context.seed, Stream.NETWORK, n) for n in range(1, config.networks))
+    return [context.seed, *(other.initial_seed() for other in others)]
+
+
 def _train_locally(
-    config: SoftHebbConfig, context: Context, images: ImageSet, net: SoftHebbNet, loop: Loop
+    config: SoftHebbConfig, context: Context, images: ImageSet, nets: list[SoftHebbNet], loop: Loop
 ) -> tuple[Tensor, dict[str, float]]:
-    """Trains blocks by their local rule, then the readout; returns classes of the test images."""
+    """Trains networks one after the other, and adds their class scores.
+
+    Returns classes of the test images, and figures: those of the first network, but for accuracies
+    of all networks together.
+    """
+    by_network: list[dict[str, Tensor]] = []
+    figures: dict[str, float] = {}
+    for number, (net, seed) in enumerate(zip(nets, _seeds(config, context), strict=True), start=1):
+        loop.suffix = f"-{number}" if number > 1 else ""
+        own = replace(context, seed=seed)
+        scores_of, found = _train_network(config, own, images, net, loop, others=number == 1)
+        by_network.append(scores_of)
+        figures |= found
+    loop.suffix = ""
+    together = {
+        name: torch.stack([each[name] for each in by_network]).sum(dim=0).argmax(dim=1).cpu()
+        for name in by_network[0]
+    }
+    accuracies = {name: accuracy(classes, images.test_labels) for name, classes in together.items()}
+    if len(nets) > 1:
+        first = by_network[0]["test_accuracy"].argmax(dim=1).cpu()
+        accuracies["first_network_accuracy"] = accuracy(first, images.test_labels)
+    return together["test_accuracy"], accuracies | figures
+
+
+def _train_network(
+    config: SoftHebbConfig,
+    context: Context,
+    images: ImageSet,
+    net: SoftHebbNet,
+    loop: Loop,
+    *,
+    others: bool,
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """Trains blocks by their local rule, then the readout.
+
+    Returns class scores of the test images, named by the accuracy that they give, and figures of
+    other readouts, if these are asked for.
+    """
     augment = augmentation(config, images, net.image_size)
     unlabeled, unlabeled_augment = unlabeled_of(config, context, images, augment)
     if net.wide is not None:
@@ -113,18 +160,24 @@ def _train_locally(
                 seed=context.seed,
             )
         )
-    of_test, found = _train_readout(config, context, images, net, loop)
+    of_test, figures = _train_readout(config, context, images, net, loop, others=others)
+    found = {"test_accuracy": of_test}
     if config.mirrored:
         mirror = FeatureExtraction(net, images.test_images.flip(3))
         with autocast(config.precision, context.device):
             loop.recompute(mirror)
-        both = (of_test + scores(net.readout, mirror.features)).argmax(dim=1).cpu()
-        found["test_accuracy_with_mirror_images"] = accuracy(both, images.test_labels)
-    return of_test.argmax(dim=1).cpu(), found
+        found["test_accuracy_with_mirror_images"] = of_test + scores(net.readout, mirror.features)
+    return found, figures
 
 
 def _train_readout(
-    config: SoftHebbConfig, context: Context, images: ImageSet, net: SoftHebbNet, loop: Loop
+    config: SoftHebbConfig,
+    context: Context,
+    images: ImageSet,
+    net: SoftHebbNet,
+    loop: Loop,
+    *,
+    others: bool,
 ) -> tuple[Tensor, dict[str, float]]:
     """Trains the readouts of trained blocks; returns scores of the test images, and figures."""
     augment = augmentation(config, images, net.image_size)
@@ -160,6 +213,9 @@ def _train_readout(
         renew=_renewal(config, context, train) if config.renewed_views else None,
     )
     loop.run(readout)
+    of_test = scores(net.readout, test.features)
+    if not others:
+        return of_test, {}
     plain = _plain(config, context, images, net, None if augment else train.features)
     frozen = FrozenFeatures(
         source=plain,
@@ -169,10 +225,15 @@ def _train_readout(
         classes=len(images.classes),
         maps=net.feature_maps,
     )
+    return of_test, _other_figures(frozen, context, loop)
+
+
+def _other_figures(frozen: FrozenFeatures, context: Context, loop: Loop) -> dict[str, float]:
+    """Returns accuracies of readouts that aren't trained by gradient descent."""
     ridge, neighbors = RidgeReadout(frozen, context.seed), NeighborReadout(frozen)
     for reader in (ridge, neighbors):
         loop.recompute(reader)
-    return scores(net.readout, test.features), ridge.figures | neighbors.figures
+    return ridge.figures | neighbors.figures
 
 
 def _plain(
@@ -226,9 +287,10 @@ def _renewal(
 
 
 def _train_end_to_end(
-    config: SoftHebbConfig, context: Context, images: ImageSet, net: SoftHebbNet, loop: Loop
+    config: SoftHebbConfig, context: Context, images: ImageSet, nets: list[SoftHebbNet], loop: Loop
 ) -> tuple[Tensor, dict[str, float]]:
     """Trains the backprop baseline; returns the classes of the test images."""
+    (net,) = nets
     augment = augmentation(config, images, net.image_size)
     if config.preset_data == "mnist":
         augment = jitter

@@ -1,5 +1,6 @@
 """Images of a deep SoftHebb run: as they are, augmented, in several views, or few of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -92,11 +93,11 @@ def unlabeled_of(
 
 
 def some(
-    config: SoftHebbConfig, images: ImageSet, net: SoftHebbNet, seed: int
+    config: SoftHebbConfig, images: ImageSet, nets: Sequence[SoftHebbNet], seed: int
 ) -> tuple[SoftHebbConfig, ImageSet]:
     """Reduces settings and data to few images and epochs: a minute on two cores for any network."""
-    count = int(min(2000, max(10, QUICK_MACS / net.macs / 2)))
-    epochs = 2 if augmentation(config, images, net.image_size) else 10
+    count = int(min(2000, max(10, QUICK_MACS / sum(net.macs for net in nets) / 2)))
+    epochs = 2 if augmentation(config, images, nets[0].image_size) else 10
     return replace(config, readout_epochs=min(epochs, config.readout_epochs)), images.few(
         count, count // 2, seed
     )
