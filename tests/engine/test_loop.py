@@ -139,6 +139,24 @@ def test_a_recomputed_phase_stops_too_and_starts_anew(tmp_path: Path) -> None:
     assert phase.position == 3
 
 
+def test_a_suffix_tells_apart_phases_of_one_name(tmp_path: Path) -> None:
+    folder, module = RunFolder(tmp_path), Counting()
+    loop = Loop(folder, module)
+    loop.run(Adding(module, 3))
+    loop.suffix = "-2"
+    loop.recompute(Adding(module, 2))
+    with pytest.raises(Interrupted):
+        loop.run(Adding(module, 5, signal_at=1))
+    loop, rest = Loop(folder, module), [Adding(module, 3), Adding(module, 5)]
+    for phase, loop.suffix in zip(rest, ("", "-2"), strict=True):
+        loop.run(phase)
+    assert float(module.sum) == sum(range(3)) + sum(range(2)) + sum(range(5))
+    assert rest[0].position == 0 and loop.seconds.keys() == {"adding", "adding-2"}
+    steps = [(line["phase"], line["step"]) for line in lines(tmp_path)]
+    expected = [("adding", 3), ("adding-2", 2), ("adding-2", 5)]
+    assert steps == [(name, step) for name, most in expected for step in range(1, most + 1)]
+
+
 def lines(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 

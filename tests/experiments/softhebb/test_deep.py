@@ -16,7 +16,7 @@ import torch
 
 from plastorch.cli import main
 from plastorch.data import load_images
-from plastorch.engine.checkpoint import load_checkpoint, load_tensors
+from plastorch.engine.checkpoint import load_checkpoint, load_tensors, under
 from plastorch.engine.errors import InputError
 from plastorch.experiments.softhebb import deep as softhebb
 from plastorch.experiments.softhebb import images as softhebb_images
@@ -221,6 +221,36 @@ def test_a_mirrored_run_tells_apart_what_it_answers_with_mirror_images(
         assert metrics[f"test_accuracy{key}"] == pytest.approx(float(found), abs=0.11)
 
 
+def test_scores_of_two_networks_are_added(cifar_root: Path, tmp_path: Path) -> None:
+    """Compared with both networks as they are in the checkpoint, and with a run of one."""
+    options = ("--quick", "--depth", "1", "--data", str(cifar_root), "--mirrored", "--validation")
+    folder, result = run(tmp_path, "softhebb-cifar10", *options, "0.5", "--networks", "2")
+    metrics, (tensors, _) = result["metrics"], load_checkpoint(folder / "checkpoint")
+    config = Cifar10Config(
+        **{k: v for k, v in result["config"].items() if k not in ("seed", "quick")}
+    )
+    images = load_images("cifar10", cifar_root).validation_split(0.5, 0)
+    logits = []
+    for number in range(2):
+        net = SoftHebbNet(config.spec(), 3, 32, classes=10).eval()
+        net.load_state_dict(under(tensors, f"model.{number}."))
+        both = [net(seen).detach() for seen in (images.test_images, images.test_images.flip(3))]
+        logits.append(torch.stack(both))
+    assert not torch.equal(*logits)
+    right = [
+        float((each.argmax(dim=1) == images.test_labels).double().mean())
+        for each in (logits[0][0], sum(logits)[0], sum(logits).sum(dim=0))
+    ]
+    names = "first_network_accuracy", "test_accuracy", "test_accuracy_with_mirror_images"
+    assert [metrics[name] for name in names] == pytest.approx(right)
+    alone = run(tmp_path, "softhebb-cifar10", *options, "0.5")[1]["metrics"]
+    assert alone["test_accuracy"] == metrics["first_network_accuracy"]
+    for name in ("ridge_accuracy", "neighbors_accuracy", "radius_mean_layer1"):
+        assert alone[name] == metrics[name]
+    assert {"readout_s", "readout_2_s", "ridge_s"} <= metrics.keys() and "ridge_2_s" not in metrics
+    assert "first_network_accuracy" not in alone
+
+
 def test_the_readout_learns_from_both_views(cifar_root: Path) -> None:
     images = load_images("cifar10", cifar_root).train_images
     views = views_of(Cifar10Config(mirrored=True), images, 0)
@@ -380,6 +410,10 @@ def test_settings_that_do_not_go_together() -> None:
     for changed in ("on_off", "centered", "standardized", "renewed_views"):
         with pytest.raises(InputError, match=f"expected another, or {changed} at the default"):
             MnistConfig(rule="backprop", **{changed: True})
+    with pytest.raises(InputError, match="expected another, or networks at the default"):
+        MnistConfig(rule="backprop", networks=2)
+    with pytest.raises(InputError, match="networks is 100: needs about 145 GB; this machine has"):
+        ImageNetConfig(networks=100)
     for changed in ("centered", "standardized"):
         with pytest.raises(InputError, match=f"{changed} is True; expected False for stl10"):
             Stl10Config(**{changed: True})
@@ -419,6 +453,8 @@ def test_settings_that_do_not_go_together() -> None:
         ("validation", 1.0),
         ("dropout", 1.0),
         ("dropout", -0.1),
+        ("networks", 0),
+        ("networks", 101),
         ("depth", 9),
         ("width", "3x"),
         ("rule", "loud"),

@@ -160,7 +160,8 @@ def _train_network(
                 seed=context.seed,
             )
         )
-    of_test, figures = _train_readout(config, context, images, net, loop, others=others)
+    of_test, frozen = _train_readout(config, context, images, net, loop)
+    figures = _other_figures(frozen, context, loop) if others else {}
     found = {"test_accuracy": of_test}
     if config.mirrored:
         mirror = FeatureExtraction(net, images.test_images.flip(3))
@@ -171,15 +172,9 @@ def _train_network(
 
 
 def _train_readout(
-    config: SoftHebbConfig,
-    context: Context,
-    images: ImageSet,
-    net: SoftHebbNet,
-    loop: Loop,
-    *,
-    others: bool,
-) -> tuple[Tensor, dict[str, float]]:
-    """Trains the readouts of trained blocks; returns scores of the test images, and figures."""
+    config: SoftHebbConfig, context: Context, images: ImageSet, net: SoftHebbNet, loop: Loop
+) -> tuple[Tensor, FrozenFeatures]:
+    """Trains the readout of trained blocks; returns scores of the test images, and features."""
     augment = augmentation(config, images, net.image_size)
     test = FeatureExtraction(net, images.test_images)
     views = images.train_images if augment else views_of(config, images.train_images, context.seed)
@@ -213,19 +208,15 @@ def _train_readout(
         renew=_renewal(config, context, train) if config.renewed_views else None,
     )
     loop.run(readout)
-    of_test = scores(net.readout, test.features)
-    if not others:
-        return of_test, {}
-    plain = _plain(config, context, images, net, None if augment else train.features)
     frozen = FrozenFeatures(
-        source=plain,
+        source=_plain(config, context, images, net, None if augment else train.features),
         labels=images.train_labels,
         test_features=test.features,
         test_labels=images.test_labels,
         classes=len(images.classes),
         maps=net.feature_maps,
     )
-    return of_test, _other_figures(frozen, context, loop)
+    return scores(net.readout, test.features), frozen
 
 
 def _other_figures(frozen: FrozenFeatures, context: Context, loop: Loop) -> dict[str, float]:
