@@ -210,8 +210,7 @@ def test_a_mirrored_run_tells_apart_what_it_answers_with_mirror_images(
     metrics = result["metrics"]
     weights, _ = load_checkpoint(folder / "checkpoint")
     net = SoftHebbNet.from_preset(name.split("-")[1], 1, "quarter").eval()
-    restored = {key.removeprefix("model."): value for key, value in weights.items()}
-    net.load_state_dict({key: restored[key] for key in net.state_dict()})
+    net.load_state_dict(under(weights, "model.0."))
     images = load_images(name.split("-")[1], data)
     with torch.no_grad():
         whole, mirrored = (net(x) for x in (images.test_images, images.test_images.flip(3)))
