@@ -103,7 +103,7 @@ def _config(result: dict[str, Any]) -> SoftHebbConfig:
     if config.validation:
         raise InputError(f"validation is {config.validation}; expected 0: all training images")
     if config.networks > 1:
-        raise InputError(f"networks is {config.networks}; expected 1")
+        raise InputError(f"networks is {config.networks}; expected 1: a network by itself")
     return config
 
 

@@ -82,6 +82,7 @@ def test_runs_that_give_no_network(run: RunFolder, program: ModuleType) -> None:
         ({"data": data | {"sha256": "0"}}, "has other images"),
         ({"experiment": "softhebb-bayes"}, "expected one of deep SoftHebb"),
         ({"config": result["config"] | {"validation": 0.1}}, "validation is 0.1; expected 0"),
+        ({"config": result["config"] | {"networks": 2}}, "networks is 2; expected 1: a network"),
         ({"config": result["config"] | {"width": "half"}}, "another architecture"),
         ({"metrics": metrics | {"test_accuracy": 1.0}}, "as it is stored, .*; expected 100.00%"),
     ]

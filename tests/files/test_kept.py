@@ -132,11 +132,8 @@ def test_a_model_that_keeps_nothing_is_not_updated() -> None:
 def test_a_real_table_learns_a_class_from_ten_records_and_keeps_the_others(
     key_pairs: int, least: float
 ) -> None:
-    """Nursery, first without its second largest class: 0 % of that are right before.
-
-    Ten records have few of its combinations, so with pairs fewer of the others are recognized. How
-    many depends on the seed, so three are averaged.
-    """
+    """Nursery, first without its second largest class: 0 % of that are right before. Ten records
+    have few of its combinations, so with pairs fewer of the others are recognized."""
     if not (data_root() / "metadata" / "nursery.csv.gz").is_file():
         pytest.skip("needs the table nursery in the data root")
     table = load_table("nursery")
@@ -144,17 +141,14 @@ def test_a_real_table_learns_a_class_from_ten_records_and_keeps_the_others(
     frame, labels = table.frame[rows], table.labels[rows]
     new = labels == "not_recom"
     old, old_labels = frame.filter(~new), labels[~new]
-    scores = []
-    for seed in range(3):
-        whole = FileClassifier(hidden=48, key_pairs=key_pairs, epochs=8, random_state=seed)
-        whole.fit(old[:2000], old_labels[:2000])
-        assert len(whole.pairs_) == key_pairs
-        before = whole.score(old[2000:], old_labels[2000:])
-        whole.update(frame.filter(new)[:10], labels[new][:10])
-        after = whole.score(old[2000:], old_labels[2000:])
-        scores.append((before, after, whole.score(frame.filter(new)[10:], labels[new][10:])))
-    before, after, learned = np.mean(scores, axis=0)
-    assert before > 0.8 and after > before - 0.03 and learned > least
+    whole = FileClassifier(hidden=48, key_pairs=key_pairs, epochs=12)
+    whole.fit(old[:2000], old_labels[:2000])
+    assert len(whole.pairs_) == key_pairs
+    before = whole.score(old[2000:], old_labels[2000:])
+    whole.update(frame.filter(new)[:10], labels[new][:10])
+    assert before > 0.85
+    assert whole.score(old[2000:], old_labels[2000:]) > before - 0.03
+    assert whole.score(frame.filter(new)[10:], labels[new][10:]) > least
 
 
 def write(path: Path, count: int, kinds: list[str]) -> str:

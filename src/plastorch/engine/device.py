@@ -55,7 +55,7 @@ def seed32(seed: int) -> int:
     return seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 
-def check_memory(needed: float, **sizes: float) -> None:
+def check_memory(needed: float, **sizes: object) -> None:
     """Raises InputError naming sizes that need more bytes of memory than the machine has."""
     there = memory()
     if needed > there:

@@ -5,6 +5,7 @@ Paper: Journé, Garcia Rodriguez, Guo, Moraitis, *Hebbian Deep Learning Without 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from plastorch.engine.device import Precision, check_memory
@@ -238,12 +239,12 @@ class SoftHebbConfig(Settings):
 
     def _check_sizes(self) -> None:
         """Raises InputError if weights, or the first block's outputs for a batch, don't fit."""
-        blocks, channels, weights = self.spec().blocks, IMAGES[self.preset_data][0], 0
-        for block in blocks:
-            weights += channels * block.out_channels * block.kernel_size**2 // block.groups
-            channels = block.out_channels
-        check_memory(4 * self.networks * weights, networks=self.networks)
-        image = 2 * 4 * blocks[0].out_channels * IMAGES[self.preset_data][1] ** 2
+        blocks, (inputs, side, _) = self.spec().blocks, IMAGES[self.preset_data]
+        channels = tuple(block.out_channels for block in blocks)
+        sizes = zip(blocks, pairwise((inputs, *channels)), strict=True)
+        weights = sum(n * m * block.kernel_size**2 // block.groups for block, (n, m) in sizes)
+        check_memory(4 * self.networks * weights, networks=self.networks, channels=channels)
+        image = 2 * 4 * channels[0] * side**2
         check_memory(self.batch_size * image, batch_size=self.batch_size)
         if self.rule == "backprop" or self.preset_data in AUGMENTED:
             size = self.readout_batch_size
