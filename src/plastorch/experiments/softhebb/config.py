@@ -62,8 +62,10 @@ Those of other photos were found before whitening was tried.
 FAST: Mapping[Data, Mapping[str, Any]] = {
     "cifar10": {
         **_OF_PHOTOS,
+        "precision": "fp32",
         "width": "half",
         "mode": "consecutive",
+        "whitening": 5.0,
         "centered": False,
         "standardized": True,
         "readout_learning_rate": 1e-4,
@@ -71,7 +73,6 @@ FAST: Mapping[Data, Mapping[str, Any]] = {
         "unsupervised_share": 0.4,
         "readout_epochs": 20,
         "readout_schedule": "linear",
-        "wide": 256,
     }
 }
 """Settings for training in a few minutes, found on a validation split."""
