@@ -6,6 +6,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from plastorch.engine.errors import InputError
+from plastorch.hebbian import ridge
 from plastorch.hebbian.ridge import PENALTIES, FrozenFeatures, Moments, RidgeReadout, coarse
 
 
@@ -28,8 +29,11 @@ def fitted(features: torch.Tensor, labels: torch.Tensor) -> RidgeReadout:
     return readout
 
 
-@pytest.mark.parametrize("penalty", [1.0, 0.001])
-def test_solution_is_that_of_another_library(penalty: float) -> None:
+@pytest.mark.parametrize(("penalty", "block"), [(1.0, 1024), (0.001, 1024), (0.001, 10)])
+def test_solution_is_that_of_another_library(
+    penalty: float, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ridge, "BLOCK", block)
     features, labels = rows(3000, 0)
     targets = torch.nn.functional.one_hot(labels).float()
     moments = Moments(features[:100].mean(dim=0), 3)

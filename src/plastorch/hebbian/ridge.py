@@ -21,6 +21,8 @@ LEAST_DEVIATION = 0.1
 """Smallest standard deviation by which a feature is divided, in units of the average one."""
 ROWS = 1000
 """Rows of features per step."""
+BLOCK = 1024
+"""Number of features whose products with each other and all before are computed at once."""
 
 
 def coarse(features: Tensor, maps: Sequence[tuple[int, int]], most: int) -> Tensor:
@@ -69,7 +71,10 @@ class FrozenFeatures(NamedTuple):
 
 
 class Moments:
-    """Sums over rows of features and targets, for a regression: number, means and products."""
+    """Sums over rows of features and targets, for a regression: number, means and products.
+
+    Of the products, which are symmetric, only the lower triangle counts.
+    """
 
     def __init__(self, shift: Tensor, classes: int) -> None:
         self.shift, self.count = shift, 0
@@ -81,7 +86,9 @@ class Moments:
         x = features - self.shift  # near the mean, so that products lose no digits
         self.count += len(x)
         self.sum += x.sum(dim=0)
-        self.products.addmm_(x.T, x)
+        for begin in range(0, x.shape[1], BLOCK):
+            end = begin + BLOCK
+            self.products[begin:end, :end].addmm_(x[:, begin:end].T, x[:, :end])
         self.targets += targets.sum(dim=0)
         self.crossed.addmm_(x.T, targets)
 
