@@ -6,7 +6,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plastorch.hebbian.winograd import convolve, transformed
+from plastorch import SoftHebbConv2d
+from plastorch.hebbian import winograd
+from plastorch.hebbian.winograd import Patches, convolve, transformed
 
 size = st.integers(1, 13)
 
@@ -21,6 +23,41 @@ def test_equals_a_convolution_of_maps_of_any_size(
     bias = torch.randn(neurons, generator=random).double()
     found = convolve(x, transformed(weight), bias)
     torch.testing.assert_close(found, F.conv2d(x, weight, bias), rtol=1e-10, atol=1e-10)
+
+
+@given(st.integers(1, 3), size, size, size, size, st.integers(1, 8))
+def test_products_with_patches_equal_those_with_the_patches_as_rows(
+    batch: int, channels: int, neurons: int, height: int, width: int, at_a_time: int
+) -> None:
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(batch, channels, height + 2, width + 2, generator=random).double()
+    weight = torch.randn(neurons, 9 * channels, generator=random).double()
+    post = torch.randn(batch * height * width, neurons, generator=random).double()
+    rows = F.unfold(x, 3).unflatten(1, (channels, 9)).permute(0, 3, 2, 1).flatten(2).flatten(0, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "BLOCK_BYTES", at_a_time * 36 * 8 * channels)
+        patches = Patches(x)
+        responses, sums = patches.responses(weight), patches.sums(post)
+    torch.testing.assert_close(responses, rows @ weight.T, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(sums, post.T @ rows, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("batch", "height", "width"), [(10, 8, 8), (4, 14, 11), (1, 4, 4)])
+def test_a_layer_learns_the_same_as_in_double_precision(
+    batch: int, height: int, width: int
+) -> None:
+    x = torch.randn(batch, 96, height, width, generator=torch.Generator().manual_seed(0))
+    layer = SoftHebbConv2d(96, 128, 3, padding=1, inverse_temperature=0.3)
+    exact = SoftHebbConv2d(96, 128, 3, padding=1, inverse_temperature=0.3, dtype=torch.float64)
+    exact.load_state_dict(layer.state_dict())
+    assert isinstance(layer._rows(layer._padded(x))[0], Patches) == (batch > 1)
+    found, expected = layer.learn(x), exact.learn(x.double())
+    for one, other in (
+        (found.output, expected.output),
+        (found.updates["weight"], expected.updates["weight"]),
+    ):
+        assert one.shape == other.shape and one.stride(1) == 1
+        assert (one - other).abs().max() < 1e-5 * other.abs().max()
 
 
 @pytest.mark.parametrize("side", [8, 14])

@@ -10,10 +10,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plastorch.engine.errors import InputError, check_one_of, check_positive
-from plastorch.hebbian.layers import Distribution, SoftHebbLayer, check_teacher
+from plastorch.hebbian.layers import (
+    Distribution,
+    Rows,
+    SoftHebbLayer,
+    at_least_float32,
+    check_teacher,
+)
 from plastorch.hebbian.rule import Competition, triangle
+from plastorch.hebbian.winograd import Patches, pays
 from plastorch.learning import Step
 
+CHANNELS = 16
+"""Number of input channels from which on Winograd's form of a convolution is the faster one."""
 Pair = int | tuple[int, int]
 Padding = Pair | Literal["same", "valid"]
 
@@ -144,13 +153,13 @@ class SoftHebbConv2d(SoftHebbLayer):
             InputError: wrong number of channels, ``x`` smaller than the receptive field, or a
                 teacher of another shape than the output.
         """
-        pre, positions = self._patches(self._padded(x))
+        rows, positions = self._rows(self._padded(x))
         weight = self._per_group(self.weight.detach().permute(0, 2, 3, 1).flatten(1))
         if teacher is not None:
             images, height, width = positions
             check_teacher(teacher, (images, self.out_channels, height, width))
             teacher = self._per_group(teacher.permute(1, 0, 2, 3).flatten(1)).mT
-        output, updates = self._step(pre, weight, teacher)
+        output, updates = self._step(rows, weight, teacher)
         kernel = self.weight.permute(0, 2, 3, 1).shape
         updates["weight"] = updates["weight"].reshape(kernel).permute(0, 3, 1, 2)
         if "bias" in updates:
@@ -171,6 +180,28 @@ class SoftHebbConv2d(SoftHebbLayer):
             )
         ]
         return size[0], size[1]
+
+    def suits_winograd(self) -> bool:
+        """Returns whether products may take Winograd's form: those of 3 x 3 on CPUs in float32.
+
+        Half precision would lose too much accuracy.
+        """
+        return (
+            self.weight.is_cpu
+            and self.weight.dtype == torch.float32
+            and not torch.is_autocast_enabled("cpu")
+            and self.in_channels >= CHANNELS
+            and (self.kernel_size, self.stride, self.dilation) == ((3, 3), (1, 1), (1, 1))
+            and self.groups == 1
+        )
+
+    def _rows(self, x: Tensor) -> tuple[Rows | Patches, tuple[int, int, int]]:
+        """Returns what neurons see at each position of padded images, and (B, H', W')."""
+        size = len(x), x.shape[2] - 2, x.shape[3] - 2
+        if self.suits_winograd() and pays(*size):
+            return Patches(x), size
+        patches, positions = self._patches(x)
+        return Rows(at_least_float32(patches)), positions
 
     def _patches(self, x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
         """Returns padded images as rows [N, n] or [groups, N, n], and (B, H', W')."""

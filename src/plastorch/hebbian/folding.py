@@ -13,9 +13,6 @@ from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
 from plastorch.hebbian.pair_kernels import pooled_pairs
 from plastorch.hebbian.winograd import convolve, transformed
 
-CHANNELS = 16
-"""Number of input channels from which on Winograd's form of a convolution is the faster one."""
-
 
 def folded(net: SoftHebbNet) -> SoftHebbNet:
     """Returns a network with the features of a frozen one, from fewer operations.
@@ -64,7 +61,7 @@ class FoldedBlock(SoftHebbBlock):
     @cached_property
     def _winograd(self) -> Tensor | None:
         """Weights in Winograd's form, which half precision doesn't need."""
-        return transformed(self.weight) if _suits_winograd(self.block) else None
+        return transformed(self.weight) if self.conv.suits_winograd() else None
 
     def pre_activation(self, x: Tensor) -> Tensor:
         """Returns u [B, K, H, W] of maps [B, C, H, W], less its mean over channels."""
@@ -90,12 +87,6 @@ class FoldedBlock(SoftHebbBlock):
 
 def _stays(block: SoftHebbBlock) -> bool:
     return isinstance(block, FoldedBlock) or block.spec.groups > 1 or block.spec.pre_triangle
-
-
-def _suits_winograd(block: SoftHebbBlock) -> bool:
-    weight = block.conv.weight
-    single = weight.is_cpu and weight.dtype == torch.float32
-    return single and block.spec.kernel_size == 3 and block.conv.in_channels >= CHANNELS
 
 
 def _with_norm(block: SoftHebbBlock) -> tuple[Tensor, Tensor]:

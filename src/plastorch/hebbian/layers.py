@@ -1,6 +1,7 @@
 """SoftHebb layers: like ``nn.Linear`` and ``nn.Conv2d``, with a ``learn`` beside ``forward``."""
 
 import math
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -11,15 +12,31 @@ from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.hebbian.rule import (
     Competition,
     compete,
-    hebbian_update,
     largest,
+    less_decay,
     norm_dependent_rate,
     prior_update,
     triangle,
 )
+from plastorch.hebbian.winograd import Patches
 from plastorch.learning import PlasticLayer, Step
 
 Distribution = Literal["normal", "positive"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What neurons see, as rows ``pre`` [..., N, n]."""
+
+    pre: Tensor
+
+    def responses(self, weight: Tensor) -> Tensor:
+        """Returns products [..., N, K] with weights [..., K, n]."""
+        return self.pre @ weight.mT
+
+    def sums(self, post: Tensor) -> Tensor:
+        """Returns sums [..., K, n] of all rows, weighted by activities [..., N, K]."""
+        return post.mT @ self.pre
 
 
 class SoftHebbLayer(PlasticLayer):
@@ -107,11 +124,11 @@ class SoftHebbLayer(PlasticLayer):
         return y.flatten(-2).movedim(-1, dim)
 
     def _step(
-        self, pre: Tensor, weight: Tensor, teacher: Tensor | None
+        self, rows: Rows | Patches, weight: Tensor, teacher: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns output and updates of rows ``pre`` [..., N, n]; ``weight`` [..., K, n]."""
-        pre, weight = at_least_float32(pre), at_least_float32(weight)
-        u = at_least_float32(pre @ weight.mT)  # half precision under autocast
+        """Returns output and updates of rows [..., N, n]; ``weight`` [..., K, n]."""
+        weight = at_least_float32(weight)
+        u = at_least_float32(rows.responses(weight))  # half precision under autocast
         if self.pre_triangle:
             u = triangle(u, dim=-1)
         if self.bias is None:
@@ -123,7 +140,8 @@ class SoftHebbLayer(PlasticLayer):
             post = compete(output, self.competition, self.inverse_temperature)
         else:
             post = teacher.to(u.dtype)
-        updates = {"weight": hebbian_update(pre, u, post, weight)}
+        sums = rows.sums(post).to(weight.dtype)
+        updates = {"weight": less_decay(sums, u, post, weight)}
         if bias is not None:
             updates["bias"] = prior_update(post, bias, self.inverse_temperature)
         return output, updates
@@ -216,7 +234,8 @@ class SoftHebbLinear(SoftHebbLayer):
         if teacher is not None:
             check_teacher(teacher, shape)
             teacher = teacher.reshape(-1, self.out_features)
-        output, updates = self._step(x.reshape(-1, self.in_features), self.weight, teacher)
+        rows = Rows(at_least_float32(x.reshape(-1, self.in_features)))
+        output, updates = self._step(rows, self.weight, teacher)
         return Step(output.view(shape).to(self.weight.dtype), None, updates)
 
     def _checked(self, x: Tensor) -> Tensor:

@@ -52,9 +52,13 @@ def hebbian_update(pre: Tensor, u: Tensor, post: Tensor, weight: Tensor) -> Tens
     pre-activations u without bias and activations y [..., N, K] (or a teacher's one-hot labels),
     weights w [..., K, n]. A convolution is the same sum over all positions of all images.
     """
-    raw = (post.mT @ pre).to(weight.dtype)
+    return less_decay((post.mT @ pre).to(weight.dtype), u, post, weight)
+
+
+def less_decay(sums: Tensor, u: Tensor, post: Tensor, weight: Tensor) -> Tensor:
+    """Subtracts sum_b y_bk u_bk w_k from sums of y_bk x_b, in place; see :func:`hebbian_update`."""
     decay = (post * u).sum(dim=-2).unsqueeze(-1)
-    return raw.addcmul_(decay, weight, value=-1)
+    return sums.addcmul_(decay, weight, value=-1)
 
 
 def prior_update(post: Tensor, bias: Tensor, inverse_temperature: float = 1.0) -> Tensor:
