@@ -6,19 +6,24 @@ of 4 x 4 outputs, Y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A, take 36 products per p
 patches, which are gradients of w for gradients y of Y, take as many: Gᵀ [(A y Aᵀ) ⊙ (Bᵀ x B)] G.
 """
 
-from collections.abc import Iterator
 from functools import cache
+from math import ceil
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plastorch.engine.threads import in_threads
+
 TILE = 4
 """Side of a tile of outputs."""
-LEAST_TILES = 16
-"""Number of tiles that take as long as turning weights into Winograd's form, or back."""
-BLOCK_BYTES = 1 << 22
-"""Size of the weights in Winograd's form at a time, while they change: they fit the caches."""
+SIDE_BY_SIDE = 48
+"""Number of tiles whose products with weights that change take as long as those of fewer."""
+MOST_TILES = 192
+"""Number of tiles up to which the caches hold what is computed for some neurons."""
+WORK_PER_THREAD = 200_000
+"""Number of signals, counted once per block of neurons, that a thread should have at least."""
 _INPUTS = (
     (4, 0, -5, 0, 1, 0),
     (0, -4, -4, 1, 1, 0),
@@ -70,7 +75,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 class Patches:
     """Patches of 3 x 3 of maps [B, C, H + 2, W + 2] as rows [B H W, 9 C], for matrix products.
 
-    The products are computed in Winograd's form, for some neurons at a time.
+    The products are computed in Winograd's form, on a CPU.
 
     Example:
         >>> x, weight = torch.randn(2, 5, 6, 6), torch.randn(8, 5, 3, 3)
@@ -82,50 +87,57 @@ class Patches:
 
     def __init__(self, x: Tensor) -> None:
         self.height, self.width = x.shape[2] - 2, x.shape[3] - 2
-        self.signals, (self.batch, self.rows, self.columns) = _signals(x)
+        images = max(1, MOST_TILES // (ceil(self.height / TILE) * ceil(self.width / TILE)))
+        parts = x.tensor_split(ceil(len(x) / images))
+        self.parts = [_signals(part) for part in parts]
+        self.positions = [len(part) * self.height * self.width for part in parts]
+        self.to_weights = (torch.tensor(_WEIGHTS, dtype=x.dtype) / 24).numpy()
 
     def responses(self, weight: Tensor) -> Tensor:
         """Returns products [B H W, K] of all patches with weights [K, 9 C]."""
-        to_weights = _twice(_WEIGHTS, weight.dtype) / 24**2
-        to_outputs = _twice(_OUTPUTS, weight.dtype)
-        u, size = weight.new_empty(self._tiled(len(weight))), (self.batch, self.rows, self.columns)
-        for some in self._blocks(len(weight)):
-            turned = to_weights @ weight[some].view(-1, 9, self.signals.shape[2])
-            products = self.signals @ turned.permute(1, 2, 0)
-            outputs = (to_outputs @ products.flatten(1)).view(TILE, TILE, *size, -1)
-            u[..., some] = outputs.permute(2, 3, 0, 4, 1, 5)
-        maps = u.view(self.batch, TILE * self.rows, TILE * self.columns, -1)
-        return maps[:, : self.height, : self.width].reshape(-1, len(weight))
+        from plastorch.hebbian.winograd_kernels import responses
+
+        out = weight.new_empty(sum(self.positions), len(weight))
+        weight = weight.view(len(weight), 9, -1)
+        for (signals, tiles), rows in zip(self.parts, out.split(self.positions), strict=True):
+            self._in_threads(responses, weight, _whole_vectors(signals.mT), tiles, rows)
+        return out
 
     def sums(self, post: Tensor) -> Tensor:
         """Returns sums [K, 9 C] of all patches, weighted by activities [B H W, K]."""
-        neurons, channels = post.shape[1], self.signals.shape[2]
-        to_products = _twice(_OUTPUTS, post.dtype).T
-        to_weights = (_twice(_WEIGHTS, post.dtype) / 24**2).T
-        maps = post.view(self.batch, self.height, self.width, neurons)
-        rest = (0, -self.width % TILE, 0, -self.height % TILE)
-        tiles = (F.pad(maps, (0, 0, *rest)) if any(rest) else maps).view(self._tiled(neurons))
-        found = post.new_empty(neurons, 9, channels)
-        for some in self._blocks(neurons):
-            outputs = tiles[..., some].permute(2, 4, 0, 1, 3, 5).reshape(TILE**2, -1)
-            products = (to_products @ outputs).view(*self.signals.shape[:2], -1).mT @ self.signals
-            found[some] = (to_weights @ products.flatten(1)).view(9, -1, channels).transpose(0, 1)
-        return found.flatten(1)
+        from plastorch.engine.numba_vectors import LANES
+        from plastorch.hebbian.winograd_kernels import sums
 
-    def _tiled(self, neurons: int) -> tuple[int, ...]:
-        return self.batch, self.rows, TILE, self.columns, TILE, neurons
+        channels, each = self.parts[0][0].shape[2], post.contiguous().split(self.positions)
+        found = post.new_zeros(post.shape[1], 9, channels + -channels % LANES)
+        for (signals, tiles), rows in zip(self.parts, each, strict=True):
+            self._in_threads(sums, rows, _whole_vectors(signals), tiles, found)
+        return found[..., :channels].flatten(1)
 
-    def _blocks(self, neurons: int) -> Iterator[slice]:
-        """Yields the neurons whose weights are in Winograd's form at a time."""
-        of_one = len(self.signals) * self.signals.shape[2] * self.signals.element_size()
-        size = max(1, BLOCK_BYTES // of_one)
-        return (slice(start, start + size) for start in range(0, neurons, size))
+    def _in_threads(
+        self, kernel: Any, one: Tensor, signals: Tensor, tiles: tuple[int, int, int], out: Tensor
+    ) -> None:
+        """Calls a kernel for blocks of neurons, on as many threads as torch may use."""
+        from plastorch.hebbian.winograd_kernels import NEURONS
+
+        neurons = len(one) if one.dim() == 3 else one.shape[1]
+        size = tiles[0], self.height, self.width, *tiles[1:]
+        arrays = one.numpy(), signals.numpy(), self.to_weights, size, out.numpy()
+
+        def run(begin: int, end: int) -> None:
+            kernel(begin * NEURONS, min(neurons, end * NEURONS), *arrays)
+
+        blocks = ceil(neurons / NEURONS)
+        in_threads(run, blocks, blocks * signals.numel() // WORK_PER_THREAD)
 
 
 def pays(batch: int, height: int, width: int) -> bool:
-    """Returns whether products with weights that change take less time as :class:`Patches`."""
-    tiles = batch * -(-height // TILE) * -(-width // TILE)
-    return 36 * (tiles + LEAST_TILES) < 9 * batch * height * width
+    """Returns whether products with weights that change take less time as :class:`Patches`.
+
+    Each takes about 4/3 as long as one of a plain matrix product.
+    """
+    tiles = batch * ceil(height / TILE) * ceil(width / TILE)
+    return 36 * 4 * SIDE_BY_SIDE * ceil(tiles / SIDE_BY_SIDE) < 9 * 3 * batch * height * width
 
 
 def _signals(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
@@ -144,3 +156,10 @@ def _twice(matrix: tuple[tuple[int, ...], ...], dtype: torch.dtype) -> Tensor:
     """Returns a matrix for rows and the same for columns as one matrix."""
     one = torch.tensor(matrix, dtype=dtype)
     return torch.kron(one, one)
+
+
+def _whole_vectors(matrices: Tensor) -> Tensor:
+    """Returns contiguous matrices with columns of zeros up to whole vectors."""
+    from plastorch.engine.numba_vectors import LANES
+
+    return F.pad(matrices, (0, -matrices.shape[-1] % LANES)).contiguous()
