@@ -99,7 +99,9 @@ class Patches:
 
         out = weight.new_empty(sum(self.positions), len(weight))
         weight = weight.view(len(weight), 9, -1)
-        for (signals, tiles), rows in zip(self.parts, out.split(self.positions), strict=True):
+        for (signals, tiles), rows in zip(
+            self.parts, torch.split(out, self.positions), strict=True
+        ):
             self._in_threads(responses, weight, _whole_vectors(signals.mT), tiles, rows)
         return out
 
@@ -108,7 +110,7 @@ class Patches:
         from plastorch.engine.numba_vectors import LANES
         from plastorch.hebbian.winograd_kernels import sums
 
-        channels, each = self.parts[0][0].shape[2], post.contiguous().split(self.positions)
+        channels, each = self.parts[0][0].shape[2], torch.split(post.contiguous(), self.positions)
         found = post.new_zeros(post.shape[1], 9, channels + -channels % LANES)
         for (signals, tiles), rows in zip(self.parts, each, strict=True):
             self._in_threads(sums, rows, _whole_vectors(signals), tiles, found)
