@@ -271,7 +271,7 @@ def test_digits_are_changed_anew_every_fourth_epoch_and_a_stopped_run_goes_on_al
 
     monkeypatch.setattr(softhebb, "changed", changed)
     command = ["run", "softhebb-mnist", "--data", str(mnist_root), "--depth", "1", *SMALL[:2]]
-    best = ("--preset", "best", "--readout-epochs", "13")
+    best = ("--preset", "best", "--readout-epochs", "13", "--networks", "1")
     ends = []
     for out in (tmp_path / "stopped", tmp_path / "whole"):
         stopped = main([*command, *best, "--out", str(out)]) != 0

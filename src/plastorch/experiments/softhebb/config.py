@@ -43,7 +43,16 @@ _RENEWED_VIEWS: Mapping[str, Any] = {
     "renewed_views": True,
 }
 BEST: Mapping[Data, Mapping[str, Any]] = {
-    "mnist": {**_RENEWED_VIEWS, "depth": 3, "readout_epochs": 50, "precision": "bf16"},
+    "mnist": {
+        **_RENEWED_VIEWS,
+        "depth": 3,
+        "width": "half",
+        "precision": "bf16",
+        "unsupervised_share": 0.4,
+        "readout_epochs": 12,
+        "readout_schedule": "linear",
+        "networks": 4,
+    },
     "cifar10": {
         **_RENEWED_VIEWS,
         "whitening": 5.0,
