@@ -181,7 +181,7 @@ class SoftHebbConv2d(SoftHebbLayer):
         ]
         return size[0], size[1]
 
-    def suits_winograd(self) -> bool:
+    def _suits_winograd(self) -> bool:
         """Returns whether products may take Winograd's form: those of 3 x 3 on CPUs in float32.
 
         Half precision would lose too much accuracy.
@@ -196,9 +196,9 @@ class SoftHebbConv2d(SoftHebbLayer):
         )
 
     def _rows(self, x: Tensor) -> tuple[Rows | Patches, tuple[int, int, int]]:
-        """Returns what neurons see at each position of padded images, and (B, H', W')."""
+        """Returns inputs of neurons at each position of padded images, and (B, H', W')."""
         size = len(x), x.shape[2] - 2, x.shape[3] - 2
-        if self.suits_winograd() and pays(*size):
+        if self._suits_winograd() and pays(*size):
             return Patches(x), size
         patches, positions = self._patches(x)
         return Rows(at_least_float32(patches)), positions

@@ -61,7 +61,7 @@ class FoldedBlock(SoftHebbBlock):
     @cached_property
     def _winograd(self) -> Tensor | None:
         """Weights in Winograd's form, which half precision doesn't need."""
-        return transformed(self.weight) if self.conv.suits_winograd() else None
+        return transformed(self.weight) if self.conv._suits_winograd() else None
 
     def pre_activation(self, x: Tensor) -> Tensor:
         """Returns u [B, K, H, W] of maps [B, C, H, W], less its mean over channels."""

@@ -26,7 +26,7 @@ Distribution = Literal["normal", "positive"]
 
 @dataclass(frozen=True)
 class Rows:
-    """What neurons see, as rows ``pre`` [..., N, n]."""
+    """Inputs of neurons, as rows ``pre`` [..., N, n]."""
 
     pre: Tensor
 

@@ -91,12 +91,8 @@ def _turn_activities(tiles, i, turned):  # type: ignore[no-untyped-def]
     two, four, eight = number(2), number(4), number(8)
     for b in range(4):
         for n in range(tiles.shape[2]):
-            y0, y1, y2, y3 = (
-                tiles[i, b, n],
-                tiles[i, 4 + b, n],
-                tiles[i, 8 + b, n],
-                tiles[i, 12 + b, n],
-            )
+            y0, y1 = tiles[i, b, n], tiles[i, 4 + b, n]
+            y2, y3 = tiles[i, 8 + b, n], tiles[i, 12 + b, n]
             even, odd = y0 + y2, y1 + y3
             far, wide = y0 + four * y2, two * y1 + eight * y3
             turned[i, b, n] = y0
@@ -119,29 +115,22 @@ def _turn_activities(tiles, i, turned):  # type: ignore[no-untyped-def]
 
 
 @_uncounted
-def _to_positions(tiles, count, first, size, out):  # type: ignore[no-untyped-def]
-    """Writes outputs [., 16, N] of some neurons to [B H W, K]."""
+def _exchange(tiles, positions, count, first, size, to_tiles):  # type: ignore[no-untyped-def]
+    """Copies numbers [B H W, K] of some neurons to tiles [., 16, N], or back.
+
+    What is outside of the maps stays as it is."""
     batch, height, width, rows, columns = size
     for b in range(batch):
         for y in range(height):
             for x in range(width):
                 n = (b * rows + y // 4) * columns + x // 4
                 place, position = y % 4 * 4 + x % 4, (b * height + y) * width + x
-                for i in range(count):
-                    out[position, first + i] = tiles[i, place, n]
-
-
-@_uncounted
-def _to_tiles(post, count, first, size, tiles):  # type: ignore[no-untyped-def]
-    """Writes activities [B H W, K] of some neurons to [., 16, N]; what is outside stays 0."""
-    batch, height, width, rows, columns = size
-    for b in range(batch):
-        for y in range(height):
-            for x in range(width):
-                n = (b * rows + y // 4) * columns + x // 4
-                place, position = y % 4 * 4 + x % 4, (b * height + y) * width + x
-                for i in range(count):
-                    tiles[i, place, n] = post[position, first + i]
+                if to_tiles:
+                    for i in range(count):
+                        tiles[i, place, n] = positions[position, first + i]
+                else:
+                    for i in range(count):
+                        positions[position, first + i] = tiles[i, place, n]
 
 
 @_uncounted
@@ -216,7 +205,7 @@ def responses(begin, end, weight, signals, rows, size, out):  # type: ignore[no-
                 _multiply(turned, v, signals, p, products, p, count, channels)
         for i in range(count):
             _turn_outputs(products, i, outputs)
-        _to_positions(outputs, count, first, size, out)
+        _exchange(outputs, out, count, first, size, False)
 
 
 @vector_kernel
@@ -232,7 +221,7 @@ def sums(begin, end, post, signals, rows, size, found):  # type: ignore[no-untyp
     products = aligned_zeros(NEURONS * 6 * channels, dtype).reshape(NEURONS, 6, channels)
     for first in range(begin, end, NEURONS):
         count = min(NEURONS, end - first)
-        _to_tiles(post, count, first, size, activities)
+        _exchange(activities, post, count, first, size, True)
         for i in range(count):
             _turn_activities(activities, i, turned)
         for u in range(6):
