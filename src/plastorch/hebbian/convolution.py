@@ -23,6 +23,8 @@ from plastorch.learning import Step
 
 CHANNELS = 16
 """Number of input channels from which on Winograd's form of a convolution is the faster one."""
+CHANNELS_TO_LEARN = 32
+"""The same for weights that learn, which are transformed each time."""
 Pair = int | tuple[int, int]
 Padding = Pair | Literal["same", "valid"]
 
@@ -198,7 +200,8 @@ class SoftHebbConv2d(SoftHebbLayer):
     def _rows(self, x: Tensor) -> tuple[Rows | Patches, tuple[int, int, int]]:
         """Returns inputs of neurons at each position of padded images, and (B, H', W')."""
         size = len(x), x.shape[2] - 2, x.shape[3] - 2
-        if self._suits_winograd() and pays(*size):
+        many = self.in_channels >= CHANNELS_TO_LEARN
+        if many and self._suits_winograd() and pays(*size):
             return Patches(x), size
         patches, positions = self._patches(x)
         return Rows(at_least_float32(patches)), positions
