@@ -84,6 +84,19 @@ def store(typing_context, array, place, sixteen):  # type: ignore[no-untyped-def
     return types.void(array, types.int64, sixteen), code
 
 
+@kernel(inline="always")
+def store_eight(array, place, distance, eight):  # type: ignore[no-untyped-def]
+    """Writes eight times sixteen numbers to a contiguous array, at places of equal distances."""
+    store(array, place, eight[0])
+    store(array, place + distance, eight[1])
+    store(array, place + 2 * distance, eight[2])
+    store(array, place + 3 * distance, eight[3])
+    store(array, place + 4 * distance, eight[4])
+    store(array, place + 5 * distance, eight[5])
+    store(array, place + 6 * distance, eight[6])
+    store(array, place + 7 * distance, eight[7])
+
+
 def _splat(builder: Any, number: Any, vector: Any) -> Any:
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.IntType(32)(0))
     places = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)

@@ -1,6 +1,7 @@
 """Readouts of frozen features: a linear layer trained with dropout, or labels given to neurons."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import get_args
 
 import torch
@@ -13,7 +14,7 @@ from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.hebbian.features import ROWS_AT_ONCE, FeatureSource
 from plastorch.hebbian.optim import ReadoutSchedule, readout_rate
-from plastorch.hebbian.readout_kernels import standardize_and_drop
+from plastorch.hebbian.readout_kernels import NarrowBatch
 from plastorch.hebbian.streams import Stream
 from plastorch.learning.phases import Phase
 
@@ -23,8 +24,8 @@ class ReadoutTraining(Phase):
 
     One :meth:`step` is one epoch. The gradient of softmax cross-entropy is written out. The dropout
     mask comes from random bits where p is 0.5, 0.25 or the like, because a generic random mask
-    would cost more than all the rest together. On a CPU, narrow features are then read,
-    standardized and dropped in one pass (:mod:`plastorch.hebbian.readout_kernels`).
+    would cost more than all the rest together. On a CPU, kernels then learn from narrow features
+    (:mod:`plastorch.hebbian.readout_kernels`).
 
     Args:
         source: source of features of training rows; :func:`cached` or :func:`augmented`.
@@ -79,7 +80,6 @@ class ReadoutTraining(Phase):
         zeros, ones = torch.zeros(width, device=device), torch.ones(width, device=device)
         self.shift = zeros if self.mean is None else self.mean
         self.scale = ones if self.deviation is None else ones / self.deviation
-        self.seen = torch.empty(batch_size, width)
         self.optimizer = torch.optim.Adam(readout.parameters(), lr=learning_rate, fused=True)
         self.optimizers = [self.optimizer]
         super().__init__("readout", epochs)
@@ -96,8 +96,10 @@ class ReadoutTraining(Phase):
         self._read_standardized()
         try:
             for rows in torch.split(order, self.batch_size):
-                features = self._seen(self.source(rows, random), len(rows), random)
-                totals += self._update(features, self.labels[part(rows)], len(rows))
+                features = self.source(rows, random)
+                narrow = features.is_cpu and features.element_size() < 4 and self.mask.bits
+                learn = self._learn_from_narrow if narrow else self._learn
+                totals += learn(features, self.labels[part(rows)], len(rows), random)
             self.position += 1
         finally:
             self._read_as_they_are()
@@ -114,36 +116,53 @@ class ReadoutTraining(Phase):
             }
         ]
 
-    def _seen(self, features: Tensor, count: int, random: torch.Generator) -> Tensor:
-        """Returns float32 features as the layer learns from them: standardized, some dropped."""
-        if features.is_cpu and features.element_size() < 4 and self.mask.bits:
-            return standardize_and_drop(
-                features,
-                self.shift,
-                self.scale / (1 - self.dropout),
-                part(self.mask.octets(count, features.shape[1], random)),
-                self.seen,
-                bits=self.mask.bits,
-                dropped=int(self.dropout * 2**self.mask.bits),
-            )
+    @torch.no_grad()
+    def _learn(
+        self, features: Tensor, labels: Tensor, count: int, random: torch.Generator
+    ) -> Tensor:
+        """Learns from this worker's part of ``count`` rows; returns sums of losses and hits [2]."""
         features = (features.float() - self.shift) * self.scale
         if self.dropout:
             features = features * part(self.mask((count, features.shape[1]), random))
-        return features
+        error, sums = self._judge(_logits(self.readout, features), labels, count)
+        self._update(error, error.T @ features)
+        return sums
 
     @torch.no_grad()
-    def _update(self, features: Tensor, labels: Tensor, count: int) -> Tensor:
-        """Takes an Adam step on this worker's part of ``count`` rows; returns [loss, hits] sums."""
-        logits = _logits(self.readout, features)
+    def _learn_from_narrow(
+        self, features: Tensor, labels: Tensor, count: int, random: torch.Generator
+    ) -> Tensor:
+        """Does what :meth:`_learn` does, by kernels."""
+        octets = part(self.mask.octets(count, features.shape[1], random))
+        products = self.narrow.products(features, octets, self.readout.weight)
+        error, sums = self._judge(products + self.readout.bias, labels, count)
+        self._update(error, self.narrow.sums(error))
+        return sums
+
+    @cached_property
+    def narrow(self) -> NarrowBatch:
+        """Products of batches of narrow features."""
+        bits = self.mask.bits
+        return NarrowBatch(
+            self.batch_size,
+            self.shift,
+            self.scale / (1 - self.dropout),
+            bits=bits,
+            dropped=int(self.dropout * 2**bits),
+        )
+
+    def _judge(self, logits: Tensor, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Returns errors [B, C] of the mean of ``count`` losses, and sums of losses and hits."""
         log_probability = F.log_softmax(logits, dim=1)
-        error = log_probability.exp()
-        error.sub_(F.one_hot(labels, error.shape[1]))
-        error /= count
-        self.readout.weight.grad = sum_over_workers(error.T @ features)
+        loss = F.nll_loss(log_probability, labels, reduction="sum")
+        error = (log_probability.exp() - F.one_hot(labels, logits.shape[1])) / count
+        return error, torch.stack([loss, (logits.argmax(dim=1) == labels).sum()]).double()
+
+    def _update(self, error: Tensor, gradient: Tensor) -> None:
+        """Takes an Adam step."""
+        self.readout.weight.grad = sum_over_workers(gradient)
         self.readout.bias.grad = sum_over_workers(error.sum(dim=0))
         self.optimizer.step()
-        loss = F.nll_loss(log_probability, labels, reduction="sum")
-        return torch.stack([loss, (logits.argmax(dim=1) == labels).sum()]).double()
 
     @torch.no_grad()
     def _read_standardized(self) -> None:

@@ -7,7 +7,15 @@ Equations and matrices are those of :mod:`plastorch.hebbian.winograd`. Some neur
 from functools import partial
 
 from plastorch.engine.numba_options import UNCOUNTED, vector_kernel
-from plastorch.engine.numba_vectors import LANES, aligned_zeros, full, load, plus, store, times
+from plastorch.engine.numba_vectors import (
+    LANES,
+    aligned_zeros,
+    full,
+    load,
+    plus,
+    store_eight,
+    times,
+)
 
 NEURONS = 16
 """Number of neurons at a time."""
@@ -167,21 +175,9 @@ def _multiply(one, of_one, other, p, out, of_out, count, terms):  # type: ignore
                 f = full(one[i + 7, of_one, r])
                 a7, b7, c7 = plus(a7, times(x, f)), plus(b7, times(y, f)), plus(c7, times(z, f))
             at = i * line + of_out * width
-            _store(out, at, line, j, (a0, a1, a2, a3, a4, a5, a6, a7))
-            _store(out, at, line, there, (b0, b1, b2, b3, b4, b5, b6, b7))
-            _store(out, at, line, last, (c0, c1, c2, c3, c4, c5, c6, c7))
-
-
-@vector_kernel(inline="always")
-def _store(out, at, line, column, eight):  # type: ignore[no-untyped-def]
-    store(out, at + column, eight[0])
-    store(out, at + line + column, eight[1])
-    store(out, at + 2 * line + column, eight[2])
-    store(out, at + 3 * line + column, eight[3])
-    store(out, at + 4 * line + column, eight[4])
-    store(out, at + 5 * line + column, eight[5])
-    store(out, at + 6 * line + column, eight[6])
-    store(out, at + 7 * line + column, eight[7])
+            store_eight(out, at + j, line, (a0, a1, a2, a3, a4, a5, a6, a7))
+            store_eight(out, at + there, line, (b0, b1, b2, b3, b4, b5, b6, b7))
+            store_eight(out, at + last, line, (c0, c1, c2, c3, c4, c5, c6, c7))
 
 
 @vector_kernel
