@@ -57,7 +57,7 @@ def test_a_layer_learns_the_same_as_in_double_precision(
         (found.updates["weight"], expected.updates["weight"]),
     ):
         assert one.shape == other.shape and one.stride(1) == 1
-        assert (one - other).abs().max() < 1e-5 * other.abs().max()
+        assert (one - other).abs().max() < 2e-5 * other.abs().max()
 
 
 @pytest.mark.parametrize("side", [8, 14])

@@ -68,7 +68,7 @@ class FoldedBlock(SoftHebbBlock):
         if torch.is_autocast_enabled(x.device.type):
             return self.block._center(self.block.pre_activation(x))
         x = self.conv._padded(x)
-        if self._winograd is None:
+        if self._winograd is None or x.requires_grad:
             return at_least_float32(F.conv2d(x, self.weight, self.bias))
         return convolve(x, self._winograd, self.bias)
 

@@ -6,7 +6,6 @@ of 4 x 4 outputs, Y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A, take 36 products per p
 patches, which are gradients of w for gradients y of Y, take as many: Gᵀ [(A y Aᵀ) ⊙ (Bᵀ x B)] G.
 """
 
-from functools import cache
 from math import ceil
 from typing import Any
 
@@ -24,19 +23,6 @@ MOST_TILES = 192
 """Number of tiles up to which the caches hold what is computed for some neurons."""
 WORK_PER_THREAD = 200_000
 """Number of signals, counted once per block of neurons, that a thread should have at least."""
-_INPUTS = (
-    (4, 0, -5, 0, 1, 0),
-    (0, -4, -4, 1, 1, 0),
-    (0, 4, -4, -1, 1, 0),
-    (0, -2, -1, 2, 1, 0),
-    (0, 2, -1, -2, 1, 0),
-    (0, 4, 0, -5, 0, 1),
-)
-"""Bᵀ for the points 0, ±1, ±2 and infinity."""
-_OUTPUTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
-"""Aᵀ."""
-_AT_ONE = 7
-"""Place of the point (1, 1), whose product is added to each output of a tile once."""
 _WEIGHTS = ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24))
 """24 G."""
 
@@ -63,13 +49,15 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         weight: weights [36, C, K] from :func:`transformed`.
         bias: bias [K].
     """
-    signals, size = _signals(x)
-    products = signals @ weight
-    products[_AT_ONE] += bias
-    outputs = (_twice(_OUTPUTS, x.dtype) @ products.flatten(1)).view(TILE, TILE, *size, -1)
-    batch, rows, columns = size
-    outputs = outputs.permute(2, 3, 0, 4, 1, 5).reshape(batch, TILE * rows, TILE * columns, -1)
-    return outputs[:, : x.shape[2] - 2, : x.shape[3] - 2].permute(0, 3, 1, 2)
+    from plastorch.hebbian.winograd_kernels import to_outputs
+
+    out = x.new_empty(len(x), x.shape[2] - 2, x.shape[3] - 2, weight.shape[2])
+    parts = _parts(x)
+    for part, found in zip(parts, torch.split(out, [len(p) for p in parts]), strict=True):
+        signals, (_, *size) = _signals(part)
+        products = torch.bmm(signals, weight)
+        _of_tiles(to_outputs, products.shape[1], (products, bias, found), tuple(size))
+    return out.permute(0, 3, 1, 2)
 
 
 class Patches:
@@ -87,8 +75,7 @@ class Patches:
 
     def __init__(self, x: Tensor) -> None:
         self.height, self.width = x.shape[2] - 2, x.shape[3] - 2
-        images = max(1, MOST_TILES // (ceil(self.height / TILE) * ceil(self.width / TILE)))
-        parts = x.tensor_split(ceil(len(x) / images))
+        parts = _parts(x)
         self.parts = [_signals(part) for part in parts]
         self.positions = [len(part) * self.height * self.width for part in parts]
         self.to_weights = (torch.tensor(_WEIGHTS, dtype=x.dtype) / 24).numpy()
@@ -142,22 +129,32 @@ def pays(batch: int, height: int, width: int) -> bool:
     return 36 * 4 * SIDE_BY_SIDE * ceil(tiles / SIDE_BY_SIDE) < 9 * 3 * batch * height * width
 
 
+def _parts(x: Tensor) -> tuple[Tensor, ...]:
+    """Returns padded maps in parts of images whose tiles the caches hold."""
+    tiles = ceil((x.shape[2] - 2) / TILE) * ceil((x.shape[3] - 2) / TILE)
+    return x.tensor_split(ceil(len(x) / max(1, MOST_TILES // tiles)))
+
+
 def _signals(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
     """Returns tiles of padded maps in Winograd's form [36, N, C], and (B, rows, columns)."""
-    height, width = x.shape[2] - 2, x.shape[3] - 2
-    if height % TILE or width % TILE:
-        x = F.pad(x, (0, -width % TILE, 0, -height % TILE))
-    tiles = x.unfold(2, TILE + 2, TILE).unfold(3, TILE + 2, TILE).permute(4, 5, 0, 2, 3, 1)
-    batch, rows, columns, channels = tiles.shape[2:]
-    signals = _twice(_INPUTS, x.dtype) @ tiles.reshape(36, -1)
-    return signals.view(36, -1, channels), (batch, rows, columns)
+    from plastorch.hebbian.winograd_kernels import to_signals
+
+    maps = x.permute(0, 2, 3, 1).contiguous()
+    rows, columns = ceil((x.shape[2] - 2) / TILE), ceil((x.shape[3] - 2) / TILE)
+    tiles = len(x) * rows * columns
+    signals = x.new_empty(36, tiles, x.shape[1])
+    _of_tiles(to_signals, tiles, (maps, signals), (rows, columns))
+    return signals, (len(x), rows, columns)
 
 
-@cache
-def _twice(matrix: tuple[tuple[int, ...], ...], dtype: torch.dtype) -> Tensor:
-    """Returns a matrix for rows and the same for columns as one matrix."""
-    one = torch.tensor(matrix, dtype=dtype)
-    return torch.kron(one, one)
+def _of_tiles(kernel: Any, tiles: int, arrays: tuple[Tensor, ...], size: tuple[int, ...]) -> None:
+    """Calls a kernel for shares of the tiles, on as many threads as torch may use."""
+    numbers = tuple(array.numpy() for array in arrays)
+    in_threads(
+        lambda begin, end: kernel(begin, end, size, *numbers),
+        tiles,
+        arrays[0].numel() // WORK_PER_THREAD,
+    )
 
 
 def _whole_vectors(matrices: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""Products of changing weights, or of activities, with signals in Winograd's form, for CPUs.
+"""Winograd's form of maps, and products with weights or activities that change, for CPUs.
 
-Equations and matrices are those of :mod:`plastorch.hebbian.winograd`. Some neurons and six of the
-36 products are computed at a time, so that what is read again stays in the nearer caches.
+Equations and matrices are those of :mod:`plastorch.hebbian.winograd`. Some channels of a tile, or
+some neurons and six of the 36 products, are computed at a time, so that what is read again stays
+in the nearer caches.
 """
 
 from functools import partial
@@ -19,6 +20,8 @@ from plastorch.engine.numba_vectors import (
 
 NEURONS = 16
 """Number of neurons at a time."""
+CHANNELS = 128
+"""Number of channels of a tile at a time."""
 _uncounted = partial(vector_kernel, **UNCOUNTED)
 
 
@@ -65,6 +68,37 @@ def _turn_weights_back(turned, i, row, found, k):  # type: ignore[no-untyped-def
         found[k, 6, c] += f2 * x0
         found[k, 7, c] += f2 * x1
         found[k, 8, c] += f2 * x2
+
+
+@_uncounted
+def _turn_maps(tile, count, out, n, first):  # type: ignore[no-untyped-def]
+    """Writes Bᵀ x B of some channels of a tile [36, .] to [36, N, C]; changes the tile."""
+    number = tile.dtype.type
+    two, four, five = number(2), number(4), number(5)
+    for b in range(6):
+        for c in range(count):
+            x0, x1, x2 = tile[b, c], tile[6 + b, c], tile[12 + b, c]
+            x3, x4, x5 = tile[18 + b, c], tile[24 + b, c], tile[30 + b, c]
+            far, wide = x4 - four * x2, x3 - four * x1
+            even, odd = x4 - x2, two * (x3 - x1)
+            tile[b, c] = four * x0 - five * x2 + x4
+            tile[6 + b, c] = far + wide
+            tile[12 + b, c] = far - wide
+            tile[18 + b, c] = even + odd
+            tile[24 + b, c] = even - odd
+            tile[30 + b, c] = four * x1 - five * x3 + x5
+    for at in range(0, 36, 6):
+        for c in range(count):
+            x0, x1, x2 = tile[at, c], tile[at + 1, c], tile[at + 2, c]
+            x3, x4, x5 = tile[at + 3, c], tile[at + 4, c], tile[at + 5, c]
+            far, wide = x4 - four * x2, x3 - four * x1
+            even, odd = x4 - x2, two * (x3 - x1)
+            out[at, n, first + c] = four * x0 - five * x2 + x4
+            out[at + 1, n, first + c] = far + wide
+            out[at + 2, n, first + c] = far - wide
+            out[at + 3, n, first + c] = even + odd
+            out[at + 4, n, first + c] = even - odd
+            out[at + 5, n, first + c] = four * x1 - five * x3 + x5
 
 
 @_uncounted
@@ -226,3 +260,53 @@ def sums(begin, end, post, signals, rows, size, found):  # type: ignore[no-untyp
                 _multiply(turned, p, signals, p, products, v, count, tiles)
             for i in range(count):
                 _turn_weights_back(products, i, rows[u], found, first + i)
+
+
+@vector_kernel
+def to_signals(begin, end, size, maps, signals):  # type: ignore[no-untyped-def]
+    """Writes Winograd's form [36, N, C] of tiles from ``begin`` to before ``end``.
+
+    Maps are [B, H + 2, W + 2, C], and zeros outside; ``size`` is rows and columns of tiles.
+    """
+    (_, height, width, channels), (rows, columns) = maps.shape, size
+    tile = aligned_zeros(36 * CHANNELS, maps.dtype).reshape(36, CHANNELS)
+    none = maps.dtype.type(0)
+    for n in range(begin, end):
+        image, row, column = n // (rows * columns), n // columns % rows, n % columns
+        for first in range(0, channels, CHANNELS):
+            count = min(CHANNELS, channels - first)
+            for place in range(36):
+                y, x = 4 * row + place // 6, 4 * column + place % 6
+                if y < height and x < width:
+                    for c in range(count):
+                        tile[place, c] = maps[image, y, x, first + c]
+                else:
+                    for c in range(count):
+                        tile[place, c] = none
+            _turn_maps(tile, count, signals, n, first)
+
+
+@vector_kernel
+def to_outputs(begin, end, size, products, bias, out):  # type: ignore[no-untyped-def]
+    """Writes outputs [B, H, W, K] of tiles from ``begin`` to before ``end``.
+
+    Products are [36, N, K]; ``size`` is rows and columns of tiles.
+    """
+    (_, height, width, neurons), (rows, columns) = out.shape, size
+    points = aligned_zeros(36 * CHANNELS, out.dtype).reshape(1, 36, CHANNELS)
+    tile = aligned_zeros(16 * CHANNELS, out.dtype).reshape(1, 16, CHANNELS)
+    for n in range(begin, end):
+        image, row, column = n // (rows * columns), n // columns % rows, n % columns
+        for first in range(0, neurons, CHANNELS):
+            count = min(CHANNELS, neurons - first)
+            for p in range(36):
+                for k in range(count):
+                    points[0, p, k] = products[p, n, first + k]
+            for k in range(count):  # the point (1, 1) is added to each output once
+                points[0, 7, k] += bias[first + k]
+            _turn_outputs(points, 0, tile)
+            for place in range(16):
+                y, x = 4 * row + place // 4, 4 * column + place % 4
+                if y < height and x < width:
+                    for k in range(count):
+                        out[image, y, x, first + k] = tile[0, place, k]
