@@ -10,7 +10,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from plastorch.hebbian.layers import at_least_float32
 from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
-from plastorch.hebbian.pair_kernels import pooled_pairs
 from plastorch.hebbian.winograd import convolve, transformed
 
 
@@ -74,6 +73,8 @@ class FoldedBlock(SoftHebbBlock):
 
     def activate_pairs(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Activates and pools ON neurons, then OFF neurons; on CPUs in one pass over the maps."""
+        from plastorch.hebbian.pair_kernels import pooled_pairs
+
         pool, power = self.spec.pool, self._power
         single = u.is_cpu and u.dtype == torch.float32 and not u.requires_grad
         if not single or (pool.kind == "avg" and power != 1):

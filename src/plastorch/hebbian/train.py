@@ -13,6 +13,7 @@ from plastorch.engine.errors import InputError, check_one_of, check_positive
 from plastorch.engine.run import Record
 from plastorch.engine.streams import stream
 from plastorch.hebbian.convolution import SoftHebbConv2d
+from plastorch.hebbian.folding import folded
 from plastorch.hebbian.networks import SoftHebbBlock, SoftHebbNet, blocks_of
 from plastorch.hebbian.rule import norm_dependent_rate
 from plastorch.hebbian.streams import Stream
@@ -89,6 +90,7 @@ class HebbianTraining(Phase):
         )
         self.rows = EpochOrder(len(images), batch_size, seed, Stream.IMAGE_ORDER)
         self.steps_per_stage = self.rows.per_epoch * epochs
+        self.frozen = nn.Sequential()
         super().__init__("unsupervised", self.steps_per_stage * len(self.stages))
         self.optimizer = torch.optim.SGD(
             [
@@ -102,12 +104,12 @@ class HebbianTraining(Phase):
     def step(self) -> list[Record]:
         """Learns from one mini-batch; returns the log entries, one per learning block."""
         active = self.stages[self.position // self.steps_per_stage]
-        x = self.net.pixels(self._batch())
+        x = self._before(active[0])(self.net.pixels(self._batch()))
         self.net.eval()
         for i in active:
             self.blocks[i].train()
-        *before, last = self.blocks[: active[-1] + 1]
-        path = nn.Sequential(*before, last.norm, last.conv)
+        *others, last = self.blocks[active[0] : active[-1] + 1]
+        path = nn.Sequential(*others, last.norm, last.conv)
         self.optimizer.zero_grad()
         with _outputs([self.blocks[i].conv for i in active]) as outputs:
             if self.plastic:
@@ -120,6 +122,12 @@ class HebbianTraining(Phase):
         if not log or not self.plastic:
             return []
         return [self._record(i, output) for i, output in zip(active, outputs, strict=True)]
+
+    def _before(self, first: int) -> nn.Sequential:
+        """Returns the frozen blocks before the first one that learns."""
+        if len(self.frozen) != first:
+            self.frozen = nn.Sequential(*blocks_of(folded(self.net))[:first])
+        return self.frozen
 
     def _batch(self) -> Tensor:
         """Returns this worker's images of the next mini-batch."""
