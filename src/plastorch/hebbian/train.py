@@ -104,8 +104,8 @@ class HebbianTraining(Phase):
     def step(self) -> list[Record]:
         """Learns from one mini-batch; returns the log entries, one per learning block."""
         active = self.stages[self.position // self.steps_per_stage]
-        x = self._before(active[0])(self.net.pixels(self._batch()))
         self.net.eval()
+        x = self._before(active[0])(self.net.pixels(self._batch()))
         for i in active:
             self.blocks[i].train()
         *others, last = self.blocks[active[0] : active[-1] + 1]
